@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the tokenizer on the study's documents and publish it with its fertility table.
+
+    python recipes/train_tokenizer.py
+
+Reads:  the study's source of documents.
+Writes: model {ns}/{study}-tokenizer.
+"""
+
+import tempfile
+from pathlib import Path
+
+from xlt_hf.recipe import RecipeArguments, run, start
+
+
+def main() -> None:
+    recipe = start(RecipeArguments, __doc__)
+    study, artifact = recipe.study, recipe.map.tokenizer()
+    from xlt_hf.hub.cards import tokenizer_card
+    from xlt_hf.hub.publish import already_published, publish_folder
+    from xlt_hf.sources import load_documents
+    from xlt_hf.study import as_dict
+    from xlt_hf.tokenization import train_with_fertility, wrap
+
+    config = {name: as_dict(getattr(study, name)) for name in ("languages", "documents", "tokenizer")}
+    manifest = recipe.manifest("train_tokenizer", config, {})
+    documents = load_documents(study, recipe.arguments.max_samples)
+    if recipe.arguments.dry_run:
+        recipe.finish_dry_run([artifact], {"documents": len(documents)}, [])
+        return
+    found = already_published(recipe.hub, artifact, manifest, replace=recipe.arguments.replace)
+    if found:
+        print(f"{artifact.repo_id} is published already ({found.ref.revision[:8]}): nothing new.")
+        return
+
+    tokenizer, fertility = train_with_fertility(documents, study.languages, study.tokenizer)
+    wrapped = wrap(tokenizer, study.pretraining.seq_len)
+    manifest = manifest.with_counts(vocab_size=len(wrapped), documents=len(documents), fertility=fertility)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        wrapped.save_pretrained(folder)
+        tokenizer_card(study, artifact, manifest).save(folder / "README.md")
+        sha = publish_folder(recipe.hub, artifact, folder, manifest, f"Tokenizer of {study.name}")
+    for row in fertility:
+        print(f"  {row['language']} {row['splitting']:<8} {row['tokens_per_word']:.2f} tokens per word")
+    print(f"Published {recipe.hub.url(artifact.repo_id, 'model')} at {sha[:8]}.")
+
+
+if __name__ == "__main__":
+    run(main)

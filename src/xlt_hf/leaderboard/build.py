@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the published results to the static Space."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import load_dataset
+
+from xlt_hf.artifacts import Artifact
+from xlt_hf.evaluation.rows import ScoreRow
+from xlt_hf.evaluation.verdict import Verdict
+from xlt_hf.hub.inputs import Input, MissingInput
+from xlt_hf.hub.manifest import MANIFEST_NAME, InputRef, new_manifest
+from xlt_hf.leaderboard.page import SiteMeta, build_site, sample_predictions
+from xlt_hf.leaderboard.table import read_score_rows
+from xlt_hf.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results dataset at one commit."""
+
+    input: Input
+    scores: Sequence[ScoreRow]
+    predictions: Sequence[dict[str, Any]]
+    runs: Sequence[str]
+    """Names `{model}/{branch}` of the evaluations in it."""
+
+
+def load_results(recipe: Recipe, artifact: Artifact) -> Results:
+    """Read scores and predictions at the results dataset's newest commit.
+
+    Raises:
+        MissingInput: nothing has been evaluated yet.
+    """
+    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+
+    api = recipe.hub.api
+    try:
+        sha = api.repo_info(artifact.repo_id, repo_type="dataset").sha
+        assert sha is not None
+        path = api.hf_hub_download(artifact.repo_id, MANIFEST_NAME, repo_type="dataset", revision=sha)
+    except (RepositoryNotFoundError, EntryNotFoundError):
+        raise MissingInput(
+            f"There are no results {artifact.repo_id} on {recipe.hub.endpoint}. Evaluate a model first, e.g.  "
+            "python recipes/run_eval.py --filter 4",
+            artifact,
+        ) from None
+    runs = sorted(json.loads(Path(path).read_text(encoding="utf-8"))["runs"])
+    tables = {
+        name: load_dataset(
+            artifact.repo_id, name, revision=sha, split="train", token=recipe.hub.token
+        ).to_list()
+        for name in artifact.configs
+    }
+    ref = InputRef(artifact.repo_id, "dataset", sha)
+    manifest = new_manifest("run_eval", recipe.study.name, {}, {}, recipe.study.seed)
+    return Results(
+        Input(artifact, ref, manifest), read_score_rows(tables["scores"]), tables["predictions"], runs
+    )
+
+
+def build_space(recipe: Recipe, results: Results, verdicts: Sequence[Verdict], folder: Path) -> None:
+    """Write the leaderboard's files into a folder."""
+    study = recipe.study
+    questions = [recipe.map.questions(task).repo_id for task in study.tasks]
+    meta = SiteMeta(
+        title=f"{study.title}: leaderboard",
+        study=study.name,
+        study_title=study.title,
+        hub_url=recipe.hub.endpoint,
+        results_repo=results.input.ref.repo_id,
+        questions_repos=questions,
+        license=study.license,
+        languages=study.languages.both(),
+        rerun_command="python recipes/leaderboard.py --study {study} --rerun --filter {filter} --task {task} --seed {seed}",
+        limits=[
+            "The facts are real, the pages are written from templates, and the models have one to two million "
+            "parameters: the numbers are about these models and pages.",
+        ]
+        if study.documents.source == "almanac"
+        else [],
+    )
+    build_site(results.scores, sample_predictions(results.predictions), meta, folder, verdicts=verdicts)

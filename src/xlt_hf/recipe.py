@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every recipe shares: its arguments, its study, its Hub, and how it ends.
+
+A recipe parses its arguments here before any Hugging Face library is imported, because those read `HF_ENDPOINT`
+when they are imported and the embedded Hub may have to be started first.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import tyro
+from filelock import FileLock
+
+from xlt_hf.artifacts import Artifact, ArtifactMap
+from xlt_hf.errors import UserError
+from xlt_hf.hub.connect import Hub, connect
+from xlt_hf.hub.inputs import Input, MissingInput, find, resolve
+from xlt_hf.hub.manifest import InputRef, Manifest, new_manifest
+from xlt_hf.study import Study, as_dict, load_study
+
+logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).parents[2]
+_RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class RecipeArguments:
+    """Flags of every recipe. The command line wins over the study's YAML, and that over the defaults."""
+
+    study: str = "almanac"
+    """A shipped study's name, or the path of a YAML file of the same form."""
+    seed: int = 0
+    """Seed of the training runs; the data keep the study's own seed."""
+    dry_run: bool = False
+    """Print the resolved study, inputs, counts and outputs, and write nothing."""
+    namespace: str | None = None
+    """Owner of the repositories (default: xlt-hf on the local Hub)."""
+    public: bool = False
+    """Publish public repositories; without it they are private, or as the study says on the local Hub."""
+    max_samples: int | None = None
+    """Use at most this many samples of what the recipe reads (documents, rows or questions): for a quick try."""
+    replace: bool = False
+    """Overwrite a published artefact that was made differently."""
+    set: tuple[str, ...] = ()
+    """Overrides of single study values, e.g. --set pretraining.epochs=2 name=almanac-try."""
+
+
+Arguments = TypeVar("Arguments", bound=RecipeArguments)
+
+
+@dataclass(frozen=True)
+class Recipe(Generic[Arguments]):
+    """A recipe that has started: its arguments, study and Hub."""
+
+    arguments: Arguments
+    study: Study
+    hub: Hub
+    map: ArtifactMap
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the first of all ranks: the one that publishes and prints."""
+        return int(os.environ.get("RANK", "0")) == 0
+
+    def require(self, artifact: Artifact, revision: str | None = None) -> Input:
+        """An input at a resolved commit. On the embedded Hub it is made if it is missing.
+
+        Raises:
+            MissingInput: elsewhere, with the commands that publish what is missing, in order.
+        """
+        try:
+            return resolve(self.hub, artifact, revision)
+        except MissingInput as error:
+            if not self.hub.is_local or self.hub.root is None or revision is not None:
+                raise MissingInput(f"{error}{self._chain(artifact)}", artifact) from None
+        # One rank, or one of two recipes started together, makes it; the others find it made.
+        with FileLock(self.hub.root / "make-missing.lock"):
+            if find(self.hub, artifact) is None:
+                self._make(artifact)
+        return resolve(self.hub, artifact)
+
+    def manifest(
+        self, stage: str, config: dict[str, Any], inputs: dict[str, Input], seed: int | None = None
+    ) -> Manifest:
+        """The manifest of this run of a stage."""
+        if self.arguments.max_samples is not None:
+            config = {**config, "max_samples": self.arguments.max_samples}
+        refs: dict[str, InputRef] = {name: found.ref for name, found in inputs.items()}
+        return new_manifest(stage, self.study.name, config, refs, self.study.seed if seed is None else seed)
+
+    def command_flags(self) -> list[str]:
+        """Flags that make another recipe work on the same study, namespace and overrides."""
+        flags = ["--study", self.arguments.study]
+        if self.arguments.namespace:
+            flags += ["--namespace", self.arguments.namespace]
+        if self.arguments.public:
+            flags += ["--public"]
+        if self.arguments.set:
+            flags += ["--set", *self.arguments.set]
+        return flags
+
+    def finish_dry_run(self, outputs: list[Artifact], counts: dict[str, Any], inputs: list[Artifact]) -> None:
+        """Print what would be done, as JSON."""
+        plan = {
+            "study": as_dict(self.study),
+            "hub": self.hub.endpoint,
+            "inputs": {a.key: self._commit(a) for a in inputs},
+            "counts": counts,
+            "outputs": {a.key: f"{a.repo_type} {a.repo_id}" for a in outputs},
+        }
+        json.dump(plan, sys.stdout, ensure_ascii=False, indent=2)
+        sys.stdout.write("\n")
+
+    def find(self, artifact: Artifact) -> Input | None:
+        """An input if it is there, for `--dry_run`."""
+        return find(self.hub, artifact) if self.hub.endpoint else None
+
+    def _commit(self, artifact: Artifact) -> str:
+        found = self.find(artifact)
+        return found.ref.revision if found else f"not published yet: {artifact.launcher}"
+
+    def _by_key(self) -> dict[str, Artifact]:
+        return {a.key: a for a in self.map.all(seeds=tuple({0, self.arguments.seed}))}
+
+    def _chain(self, artifact: Artifact) -> str:
+        """Commands for everything that is missing upstream of an artefact, in order."""
+        known = self._by_key()
+        commands: list[str] = []
+
+        def visit(a: Artifact) -> None:
+            for key in a.inputs:
+                if key in known and find(self.hub, known[key]) is None:
+                    visit(known[key])
+            if a.launcher not in commands:
+                commands.append(a.launcher)
+
+        visit(artifact)
+        if len(commands) < 2:
+            return ""
+        extra = " ".join(self.command_flags()[2:])
+        lines = [f"  {command}{' ' + extra if extra else ''}" for command in commands]
+        return "\nIn all, in this order:\n" + "\n".join(lines)
+
+    def _make(self, artifact: Artifact) -> None:
+        script, *flags = artifact.recipe.split()
+        if "--study" in flags:
+            at = flags.index("--study")
+            del flags[at : at + 2]
+        trained = artifact.launcher.startswith("accelerate")
+        launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1"] if trained else [sys.executable]
+        command = [*launcher, str(ROOT / script), *flags, *self.command_flags()]
+        logger.warning("%s is not published yet: making it with %s", artifact.repo_id, artifact.launcher)
+        environment = {key: value for key, value in os.environ.items() if key not in _RANK_VARIABLES}
+        environment.pop("HF_ENDPOINT", None)
+        done = subprocess.run(command, env=environment, check=False)
+        if done.returncode:
+            raise UserError(f"`{artifact.launcher}` ended with {done.returncode}; see its messages above.")
+
+
+def start(arguments_type: type[Arguments], description: str | None) -> Recipe[Arguments]:
+    """Parse the command line, load the study, connect to the Hub.
+
+    Args:
+        arguments_type: the recipe's dataclass.
+        description: the recipe's docstring, shown by ``--help``.
+    """
+    arguments = tyro.cli(arguments_type, description=description, use_underscores=True)
+    _quiet()
+    study = load_study(arguments.study, arguments.set)
+    hub = connect(study, namespace=arguments.namespace, public=arguments.public, start=not arguments.dry_run)
+    return Recipe(arguments, study, hub, hub.map(study))
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a recipe's `main`: an error of the user's is shown in one message, without a traceback."""
+    try:
+        main()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. What is finished is kept; run the same command again to go on.\n")
+        sys.exit(130)
+    except OSError as error:
+        response = getattr(error, "response", None)
+        if response is None and error.errno is None:
+            raise
+        sys.stderr.write(f"error: {type(error).__name__}: {error}\n")
+        sys.exit(1)
+
+
+def _quiet() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "filelock", "urllib3", "fsspec", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")

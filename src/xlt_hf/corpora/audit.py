@@ -36,10 +36,11 @@ BUCKETS = ("0", "1-9", "10+")
 
 def normalise(text: str) -> str:
     """NFC, lower case, joiners stripped, decimal digits of every script to ASCII, single blanks."""
-    text = unicodedata.normalize("NFC", text.lower())
-    if not text.isascii():
-        text = _JOINERS.sub("", text)
-        text = _DIGIT.sub(lambda m: _ASCII_OF_DIGIT[m.group()], text)
+    if text.isascii():
+        return _SPACE.sub(" ", text.lower()).strip()
+    # Joiners first: without one between them, a letter and a mark may compose.
+    text = unicodedata.normalize("NFC", _JOINERS.sub("", text.lower()))
+    text = _DIGIT.sub(lambda m: _ASCII_OF_DIGIT[m.group()], text)
     return _SPACE.sub(" ", text).strip()
 
 

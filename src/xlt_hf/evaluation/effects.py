@@ -3,7 +3,8 @@
 
 H (`held_out`) are the test questions, whose pages the target language loses from filter 1 on; R (`retained`)
 are the control questions, in both languages at every filter. ȳ_l,G(f) is the mean score of language l on
-group G at filter f. Everything is in [0, 1] and rests on the same bootstrap draws of seeds and pages at every filter.
+group G at filter f. Everything is in [0, 1] and rests on the same bootstrap draws of seeds and pages at every
+filter.
 
 * **Source recall**: ȳ_en,H(f).
 * **Excess** over a guess level g: ȳ_hi,H(f) − g. What a model that never read the facts would score is not
@@ -156,8 +157,8 @@ class _Panel:
             if cell.keys() != first.keys():
                 raise ValueError(
                     f"{group} at filter, seed, language {key[:3]} has {len(cell)} questions, at "
-                    f"{first_key[:3]} {len(first)}, and {len(cell.keys() & first.keys())} of them are the same: "
-                    "compare runs that answered the same questions"
+                    f"{first_key[:3]} {len(first)}, and {len(cell.keys() & first.keys())} of them are the "
+                    "same: compare runs that answered the same questions"
                 )
         ids = tuple(sorted(first))
         titles = tuple(first[item]["title"] for item in ids)

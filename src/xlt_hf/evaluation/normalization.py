@@ -4,8 +4,7 @@
 ``squad``
     The official SQuAD v1.1 rule (https://rajpurkar.github.io/SQuAD-explorer/, ``evaluate-v1.1.py``): lower
     case, ASCII punctuation out, the English articles out *in every language*, white space collapsed. A Hindi
-    answer
-    that ends in a danda (``।``, U+0964) never matches under it.
+    answer that ends in a danda (``।``, U+0964) never matches under it.
 ``mlqa``
     The official MLQA rule (facebookresearch/MLQA, ``mlqa_evaluation_v1.py``): as above, but all of Unicode
     ``P*`` and ASCII punctuation out, and the articles of the answer's own language only; Hindi has none.

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intervals, tests and power for scores of questions that come from shared pages and several pretraining
-seeds.
+"""Intervals, tests and power for scores of questions that share pages and pretraining seeds.
 
 What `scipy.stats` and `statsmodels` have is called there; ours is only the clustered, crossed bootstrap.
 

@@ -77,10 +77,15 @@ def connect(study: Study, *, namespace: str | None = None, public: bool = False,
 
 
 def _connect_local(study: Study, namespace: str | None, public: bool, start: bool) -> Hub:
+    from xlt_hf.localhub.errors import StartupError
     from xlt_hf.localhub.launch import ensure_running, find_running
+    from xlt_hf.localhub.state import default_root
 
     name = namespace or study.hub.namespace or DEFAULT_LOCAL_NAMESPACE
-    info = ensure_running() if start else find_running()
+    try:
+        info = ensure_running() if start else find_running(default_root())
+    except StartupError as error:
+        raise HubError(str(error)) from error
     if info is None:
         return Hub("", name, private=True, is_local=True, root=None)
     token = info.read_token()

@@ -47,6 +47,7 @@ HEADINGS = (
     "second",
     "n",
     "floor",
+    "second floor",
     "chance",
     "MDE",
     "verdict",
@@ -85,6 +86,7 @@ class TableLine:
             "" if self.second is None else interval_text(self.second),
             str(row.n),
             optional_text(row.floor),
+            "" if self.second is None else optional_text(self.second.floor),
             optional_text(row.chance),
             f"{row.mde:.1f}",
             "" if self.verdict is None else self.verdict.text,
@@ -142,16 +144,16 @@ def table_lines(scores: Sequence[ScoreRow], verdicts: Sequence[Verdict] = ()) ->
     return lines
 
 
-def render_text(lines: Sequence[TableLine], verdicts: Sequence[Verdict] = (), *, width: int = 150) -> str:
+def render_text(lines: Sequence[TableLine], verdicts: Sequence[Verdict] = (), *, width: int = 160) -> str:
     """The table and the verdict lines for a terminal, without colours.
 
     Args:
         lines (`Sequence[TableLine]`): From `table_lines`.
         verdicts (`Sequence[Verdict]`, *optional*): Written out below, one line each.
-        width (`int`, *optional*, defaults to `150`): Columns of the terminal.
+        width (`int`, *optional*, defaults to `160`): Columns of the terminal.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-    right = {"filter", "seed", "n", "floor", "chance", "MDE"}
+    right = {"filter", "seed", "n", "floor", "second floor", "chance", "MDE"}
     for heading, name in zip(HEADINGS, _named_headings(lines), strict=True):
         table.add_column(
             name,
@@ -175,7 +177,7 @@ def render_text(lines: Sequence[TableLine], verdicts: Sequence[Verdict] = (), *,
 
 def render_markdown(lines: Sequence[TableLine], verdicts: Sequence[Verdict] = ()) -> str:
     """The table and the verdict lines in Markdown, for cards and READMEs."""
-    right = {"filter", "seed", "n", "floor", "chance", "MDE"}
+    right = {"filter", "seed", "n", "floor", "second floor", "chance", "MDE"}
     rows = [_named_headings(lines), ["---:" if name in right else "---" for name in HEADINGS]]
     rows += [[cell.replace("|", "\\|") for cell in line.cells()] for line in lines]
     text = "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{LEGEND}\n"
@@ -188,8 +190,8 @@ LEGEND = (
     "Per cent, with 95% bootstrap intervals over pages. Held-out: test questions, whose pages the target "
     "language loses from filter 1 on; retained: control questions, in both languages at every filter. "
     "Floor: the same answers shuffled within their relation (choice: options scored without the question). "
-    "Chance: always the relation's commonest training answer, or 1/options. "
-    "MDE: minimum detectable difference (5%, 80% power)."
+    "Chance, of the first metric: always the relation's commonest training answer, or 1/options. "
+    "MDE: minimum detectable difference of the first metric (5%, 80% power)."
 )
 
 
@@ -213,7 +215,7 @@ def score_headings(lines: Sequence[TableLine]) -> tuple[str, str]:
 
 def _named_headings(lines: Sequence[TableLine]) -> list[str]:
     judged, beside = score_headings(lines)
-    names = {"score": judged, "second": beside}
+    names = {"score": judged, "second": beside, "floor": f"{judged} floor", "second floor": f"{beside} floor"}
     return [names.get(heading, heading) for heading in HEADINGS]
 
 

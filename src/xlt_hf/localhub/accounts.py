@@ -12,7 +12,20 @@ from xlt_hf.localhub.errors import HubError
 
 # First segments of addresses that are not namespaces.
 RESERVED_NAMES = frozenset(
-    {"api", "datasets", "spaces", "models", "static", "login", "logout", "healthz", "lfs", "assets", "new", "settings"}
+    {
+        "api",
+        "datasets",
+        "spaces",
+        "models",
+        "static",
+        "login",
+        "logout",
+        "healthz",
+        "lfs",
+        "assets",
+        "new",
+        "settings",
+    }
 )
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
@@ -52,7 +65,8 @@ def add_account(db: sqlite3.Connection, name: str, kind: str = "user") -> int:
     if find_account(db, name) is not None:
         raise HubError(409, f"The name '{name}' is taken.")
     cursor = db.execute(
-        "INSERT INTO accounts (name, kind, created_at) VALUES (?, ?, ?)", (name, kind, time.time_ns() // 10**6)
+        "INSERT INTO accounts (name, kind, created_at) VALUES (?, ?, ?)",
+        (name, kind, time.time_ns() // 10**6),
     )
     return int(cursor.lastrowid or 0)
 
@@ -73,7 +87,7 @@ def add_member(db: sqlite3.Connection, org: str, user: str) -> None:
 
 
 def add_token(db: sqlite3.Connection, user: str, role: str, name: str = "default") -> str:
-    """Make a token for a user; the only time that its text is known. HubError 404 if there is no such user."""
+    """Make a token for a user; the only time that its text is known. HubError 404 without such a user."""
     row = find_account(db, user)
     if row is None or row["kind"] != "user":
         raise HubError(404, f"No user '{user}'.")
@@ -104,11 +118,17 @@ def _actor(db: sqlite3.Connection, where: str, value: str | int) -> Actor | None
     if row is None:
         return None
     orgs = db.execute(
-        "SELECT name FROM accounts JOIN members ON members.org_id = accounts.id WHERE members.user_id = ? ORDER BY name",
+        "SELECT name FROM accounts JOIN members ON members.org_id = accounts.id "
+        "WHERE members.user_id = ? ORDER BY name",
         (row["id"],),
     )
     return Actor(
-        row["id"], row["name"], row["role"], row["token_id"], row["token_name"], tuple(org["name"] for org in orgs)
+        row["id"],
+        row["name"],
+        row["role"],
+        row["token_id"],
+        row["token_name"],
+        tuple(org["name"] for org in orgs),
     )
 
 

@@ -60,8 +60,8 @@ class BlobWriter:
 class BlobStore:
     """Blobs under `root/blobs`, temporary files under `root/tmp`.
 
-    A blob is hashed again the first time that this process reads it, and whenever its size or modification time
-    has changed since; a blob that does not have its own sha256 is never served.
+    A blob is hashed again the first time that this process reads it, and whenever its size or modification
+    time has changed since; a blob that does not have its own sha256 is never served.
     """
 
     def __init__(self, root: Path) -> None:
@@ -100,9 +100,13 @@ class BlobStore:
         """
         actual = writer.sha256
         if size is not None and writer.size != size:
-            raise HubError(400, f"Upload has {writer.size} bytes, {size} were declared. Nothing was stored; retry.")
+            raise HubError(
+                400, f"Upload has {writer.size} bytes, {size} were declared. Nothing was stored; retry."
+            )
         if sha256 is not None and actual != sha256:
-            raise HubError(400, f"Upload has sha256 {actual}, {sha256} was declared. Nothing was stored; retry.")
+            raise HubError(
+                400, f"Upload has sha256 {actual}, {sha256} was declared. Nothing was stored; retry."
+            )
         target = self.path(actual)
         if self._known_good(actual):
             return actual
@@ -151,7 +155,9 @@ class BlobStore:
             with path.open("rb") as file:
                 actual = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError as error:
-            raise CorruptBlobError(f"Blob {sha256} is missing from the Hub's storage. Upload the file again.") from error
+            raise CorruptBlobError(
+                f"Blob {sha256} is missing from the Hub's storage. Upload the file again."
+            ) from error
         if actual != sha256:
             raise CorruptBlobError(
                 f"Blob {sha256} is corrupt: its bytes have sha256 {actual}. Upload the file again; "

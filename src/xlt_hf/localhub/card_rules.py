@@ -4,29 +4,40 @@
 import re
 from typing import Any
 
-from xlt_hf.localhub.cards import CardError, parse_card, split_card
+from xlt_hf.localhub.cards import CardError, parse_card
 from xlt_hf.localhub.repos import SPACE_SDKS
 
-LICENSES = tuple(
-    "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m "
-    "afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 "
-    "cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 "
-    "cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 "
-    "cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl "
-    "gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research intel-research lppl-1.3c ms-pl apple-ascl apple-amlr "
-    "mpl-2.0 odc-by odbl openmdw-1.0 openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license "
-    "fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 grok2-community gemma unknown other"
-    .split()
-)
+_LICENSES_TEXT = """
+apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0
+bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda
+cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0
+cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0
+cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0
+etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research
+intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 openrail++ osl-3.0
+postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license
+fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 grok2-community
+gemma unknown other
+"""
+LICENSES = tuple(_LICENSES_TEXT.split())
 _COLORS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*|code|multilingual")
 _TEXT_LISTS = {
     "model": ("tags", "datasets", "metrics", "base_model"),
-    "dataset": ("tags", "task_categories", "task_ids", "size_categories", "source_datasets", "multilinguality"),
+    "dataset": (
+        "tags",
+        "task_categories",
+        "task_ids",
+        "size_categories",
+        "source_datasets",
+        "multilinguality",
+    ),
     "space": ("tags", "models", "datasets"),
 }
 _TEXTS = {
-    "model": ("library_name", "pipeline_tag", "license_name", "license_link", "base_model_relation", "thumbnail"),
+    "model": (
+        *("library_name", "pipeline_tag", "license_name", "license_link", "base_model_relation", "thumbnail"),
+    ),
     "dataset": ("pretty_name", "license_name", "license_link", "viewer_type"),
     "space": ("title", "app_file", "short_description", "license_name", "license_link"),
 }
@@ -34,8 +45,6 @@ _TEXTS = {
 
 def validate_card(content: str, repo_type: str) -> tuple[list[str], list[str]]:
     """Errors and warnings of a card's metadata."""
-    if split_card(content)[0] is None:
-        return [], ["empty or missing yaml metadata in repo card"]
     try:
         card = parse_card(content)
     except CardError as error:
@@ -124,7 +133,9 @@ def _result(result: Any, at: str) -> list[str]:
         if not isinstance(value, dict):
             errors.append(f'"{at}.{key}" is required')
             continue
-        errors += [f'"{at}.{key}.{name}" is required' for name in inner if not isinstance(value.get(name), str)]
+        errors += [
+            f'"{at}.{key}.{name}" is required' for name in inner if not isinstance(value.get(name), str)
+        ]
     metrics = result.get("metrics")
     if not isinstance(metrics, list):
         return [*errors, f'"{at}.metrics" must be an array']

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)(?:\r?\n)?---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n((?:.*?\r?\n)??)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _MAX_NODES = 200_000
 _DATASET_TAG_KEYS = (
     "task_categories",
@@ -93,7 +93,10 @@ def card_tags(repo_type: str, card: dict[str, Any], text: str = "") -> list[str]
         tags += [f"dataset:{name}" for name in texts(card.get("datasets"))]
         for base in texts(card.get("base_model")):
             relation = card.get("base_model_relation")
-            tags += [f"base_model:{base}", *([f"base_model:{relation}:{base}"] if isinstance(relation, str) else [])]
+            tags += [
+                f"base_model:{base}",
+                *([f"base_model:{relation}:{base}"] if isinstance(relation, str) else []),
+            ]
         tags += [f"license:{name}" for name in texts(card.get("license"))]
         if card.get("model-index"):
             tags.append("model-index")

@@ -13,7 +13,7 @@ from xlt_hf.localhub.errors import StartupError
 
 SCHEMA_VERSION = 1
 
-# Objects are git's: a tree is named by the sha1 that git would give it, an LFS file by the sha1 of its pointer.
+# Objects are git's: a tree has the sha1 that git would give it, an LFS file the sha1 of its pointer.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE accounts (
@@ -113,11 +113,13 @@ class Database:
         try:
             self._prepare()
         except sqlite3.OperationalError as error:
-            raise StartupError(f"Cannot open the Hub's database {path}: {error}. Is the folder writable?") from error
+            raise StartupError(
+                f"Cannot open the Hub's database {path}: {error}. Is the folder writable?"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise StartupError(
-                f"The Hub's database {path} is damaged ({error}). Restore it from a copy, or move it away to start empty: "
-                "the blobs beside it stay."
+                f"The Hub's database {path} is damaged ({error}). Restore it from a copy, or move it away "
+                "to start empty: the blobs beside it stay."
             ) from error
 
     def _prepare(self) -> None:
@@ -128,15 +130,17 @@ class Database:
                 raise sqlite3.DatabaseError(damage)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
-                raise StartupError(f"{self.path} was made by a later version of xlt_hf (schema {version}); update it.")
-            if version == 0:
-                connection.execute("BEGIN IMMEDIATE")
+                raise StartupError(
+                    f"{self.path} was made by a later version of xlt_hf (schema {version}); update it."
+                )
+            connection.execute("BEGIN IMMEDIATE")  # two processes may be here at once
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 for statement in _SCHEMA.split(";\n"):
                     if statement.strip():
                         connection.execute(statement)
                 connection.execute("INSERT INTO meta VALUES ('secret', ?)", (secrets.token_hex(32),))
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                connection.execute("COMMIT")
+            connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise
@@ -188,7 +192,9 @@ class Database:
     def secret(self) -> bytes:
         """The key that signs upload addresses and sessions."""
         with self.read() as connection:
-            return bytes.fromhex(connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
+            return bytes.fromhex(
+                connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0]
+            )
 
     def close(self) -> None:
         """Close the idle connections."""

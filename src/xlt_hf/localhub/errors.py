@@ -54,7 +54,10 @@ def describe_storage_error(error: OSError | sqlite3.Error, root: str) -> tuple[i
     """HTTP status and message for a full, read-only or damaged data folder; None for anything else."""
     if isinstance(error, OSError):
         if error.errno in _DISK_FULL:
-            return 507, f"The Hub's data folder {root} is full. Nothing was published; free some space and retry."
+            return (
+                507,
+                f"The Hub's data folder {root} is full. Nothing was published; free some space and retry.",
+            )
         if error.errno in _NOT_WRITABLE:
             return 500, f"The Hub cannot write to its data folder {root} (read-only). Nothing was published."
         if error.errno == errno.ENOENT:

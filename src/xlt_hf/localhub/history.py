@@ -57,7 +57,8 @@ class Deletion:
 def find_ref(db: sqlite3.Connection, repo: Repo, kind: str, name: str) -> Ref | None:
     """The branch or tag of that name."""
     row = db.execute(
-        "SELECT kind, name, commit_id FROM refs WHERE repo_id = ? AND kind = ? AND name = ?", (repo.id, kind, name)
+        "SELECT kind, name, commit_id FROM refs WHERE repo_id = ? AND kind = ? AND name = ?",
+        (repo.id, kind, name),
     ).fetchone()
     return None if row is None else Ref(*row)
 
@@ -73,7 +74,8 @@ def list_refs(db: sqlite3.Connection, repo: Repo, kind: str) -> list[Ref]:
 
 def _commit(db: sqlite3.Connection, repo: Repo, commit_id: str) -> Commit | None:
     row = db.execute(
-        "SELECT id, tree, parent, author, title, message, created_at FROM commits WHERE repo_id = ? AND id = ?",
+        "SELECT id, tree, parent, author, title, message, created_at FROM commits "
+        "WHERE repo_id = ? AND id = ?",
         (repo.id, commit_id),
     ).fetchone()
     return None if row is None else Commit(*row)
@@ -169,7 +171,14 @@ def _store_commit(
 ) -> str:
     now = time.time_ns() // 10**6
     who = f"{author} <{author}@localhost> {now // 1000} +0000"
-    lines = [f"tree {tree}", *([f"parent {parent}"] if parent else []), f"author {who}", f"committer {who}", "", title]
+    lines = [
+        f"tree {tree}",
+        *([f"parent {parent}"] if parent else []),
+        f"author {who}",
+        f"committer {who}",
+        "",
+        title,
+    ]
     body = "\n".join([*lines, *(["", message] if message else []), ""]).encode()
     commit_id = hashlib.sha1(b"commit %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
     db.execute(
@@ -180,13 +189,22 @@ def _store_commit(
     return commit_id
 
 
-def _set_ref(db: sqlite3.Connection, repo: Repo, kind: str, name: str, commit_id: str, message: str = "") -> None:
-    db.execute("INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?, ?)", (repo.id, kind, name, commit_id, message))
+def _set_ref(
+    db: sqlite3.Connection, repo: Repo, kind: str, name: str, commit_id: str, message: str = ""
+) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?, ?)", (repo.id, kind, name, commit_id, message)
+    )
 
 
 def create_branch(db: sqlite3.Connection, repo: Repo, name: str, starting_point: str | None) -> None:
     """Create a branch at a revision (`main` unless said). HubError 409 if it exists."""
-    if name.startswith("refs/") or _SHA.fullmatch(name) and len(name) == 40 or _BAD_REF.search(name) or not name:
+    if (
+        name.startswith("refs/")
+        or (_SHA.fullmatch(name) and len(name) == 40)
+        or _BAD_REF.search(name)
+        or not name
+    ):
         raise HubError(400, f"Invalid reference for a branch: {name}")
     if find_ref(db, repo, "branch", name) is not None:
         raise HubError(409, f"Reference refs/heads/{name} already exists")

@@ -17,7 +17,7 @@ DEFAULT_USER = "xlt-hf"
 
 
 class Hub:
-    """Everything under one data folder. Opening it makes what is missing and removes half-written files.
+    """Everything under one data folder. Opening it makes what is missing.
 
     Args:
         root: the data folder.
@@ -33,12 +33,15 @@ class Hub:
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.blobs = BlobStore(root)
-            self.blobs.clear_tmp()
         except (FileExistsError, NotADirectoryError) as error:
-            raise StartupError(f"The data folder {root} is a file or lies below one: choose another --root.") from error
+            raise StartupError(
+                f"The data folder {root} is a file or lies below one: choose another --root."
+            ) from error
         except OSError as error:
             described = describe_storage_error(error, str(root))
-            raise StartupError(described[1] if described else f"Cannot use the data folder {root}: {error}") from error
+            raise StartupError(
+                described[1] if described else f"Cannot use the data folder {root}: {error}"
+            ) from error
         self.db = Database(root / "hub.sqlite3")
         self.trees = TreeCache()
         self.secret = self.db.secret()

@@ -71,7 +71,8 @@ def find_repo(db: sqlite3.Connection, repo_type: str, owner: str, name: str) -> 
     ).fetchone()
     if row is None:
         row = db.execute(
-            _SELECT + "JOIN aliases ON aliases.repo_id = repos.id WHERE aliases.type = ? AND aliases.full_name = ?",
+            _SELECT
+            + "JOIN aliases ON aliases.repo_id = repos.id WHERE aliases.type = ? AND aliases.full_name = ?",
             (repo_type, f"{owner}/{name}"),
         ).fetchone()
     return None if row is None else _repo(row)
@@ -108,7 +109,10 @@ def check_can_write(actor: Actor | None, namespace: str) -> None:
     if not actor.owns(namespace):
         raise HubError(403, f"User '{actor.name}' has no write access to the namespace '{namespace}'")
     if actor.role != "write":
-        raise HubError(403, f"The token '{actor.token_name}' has the role 'read'; writing needs a token of the role 'write'")
+        raise HubError(
+            403,
+            f"The token '{actor.token_name}' has the role 'read'; writing needs a token of the role 'write'",
+        )
 
 
 def check_gate(actor: Actor | None, repo: Repo) -> None:
@@ -147,18 +151,23 @@ def create_repo(
         raise HubError(400, f"Invalid Space SDK '{sdk}': one of {', '.join(SPACE_SDKS)}")
     account = find_account(db, owner)
     if account is None or not actor.owns(owner):
-        raise HubError(403, f"You don't have the rights to create a {repo_type} under the namespace \"{owner}\"")
+        raise HubError(
+            403, f'You don\'t have the rights to create a {repo_type} under the namespace "{owner}"'
+        )
     existing = _named(db, repo_type, account["id"], name)
     if existing is not None:
         # Said before the token's role: create_repo(exist_ok=True) with a read token is harmless.
         raise HubError(
-            409, f"You already created this {repo_type} repo: {existing.full_name}", body={"path": existing.path}
+            409,
+            f"You already created this {repo_type} repo: {existing.full_name}",
+            body={"path": existing.path},
         )
     check_can_write(actor, owner)
     now = time.time_ns() // 10**6
     db.execute("DELETE FROM aliases WHERE type = ? AND full_name = ?", (repo_type, f"{owner}/{name}"))
     cursor = db.execute(
-        "INSERT INTO repos (type, owner_id, name, visibility, sdk, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO repos (type, owner_id, name, visibility, sdk, created_at, updated_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (repo_type, account["id"], name, "private" if private else "public", sdk, now, now),
     )
     row = db.execute(_SELECT + "WHERE repos.id = ?", (cursor.lastrowid,)).fetchone()
@@ -167,18 +176,19 @@ def create_repo(
 
 def _named(db: sqlite3.Connection, repo_type: str, owner_id: int, name: str) -> Repo | None:
     row = db.execute(
-        _SELECT + "WHERE repos.type = ? AND repos.owner_id = ? AND repos.name = ?", (repo_type, owner_id, name)
+        _SELECT + "WHERE repos.type = ? AND repos.owner_id = ? AND repos.name = ?",
+        (repo_type, owner_id, name),
     ).fetchone()
     return None if row is None else _repo(row)
 
 
 def delete_repo(db: sqlite3.Connection, repo: Repo) -> None:
-    """Delete a repository with its history; blobs that nothing names any more go with `xlt-hub fsck --prune`."""
+    """Delete a repository with its history; `xlt-hub fsck --prune` removes blobs that nothing names."""
     db.execute("DELETE FROM repos WHERE id = ?", (repo.id,))
 
 
 def move_repo(db: sqlite3.Connection, actor: Actor | None, repo: Repo, owner: str, name: str) -> None:
-    """Rename a repository or give it to another namespace of the actor's; the old name keeps leading to it."""
+    """Rename a repository or give it to another namespace of the actor's; the old name still leads to it."""
     check_name(name)
     account = find_account(db, owner)
     if account is None:
@@ -197,7 +207,7 @@ def move_repo(db: sqlite3.Connection, actor: Actor | None, repo: Repo, owner: st
 def update_settings(
     db: sqlite3.Connection, repo: Repo, *, visibility: str | None = None, gated: str | bool | None = None
 ) -> None:
-    """Change who sees a repository, or whether its files are gated. HubError 400 for a value that is not known."""
+    """Change who sees a repository, or whether its files are gated. HubError 400 for an unknown value."""
     if visibility is not None:
         if visibility not in ("public", "private"):
             raise HubError(400, f"Invalid visibility '{visibility}': 'public' or 'private'")

@@ -39,7 +39,11 @@ def lfs_file(path: str, sha256: str, size: int) -> Entry:
 def split_path(path: str) -> list[str]:
     """Parts of a path in a repository. HubError 400 for a path that could not be checked out."""
     parts = path.split("/")
-    if _FORBIDDEN_PARTS.intersection(parts) or any(ord(char) < 32 or char == "\x7f" for char in path) or len(path) > 1024:
+    if (
+        _FORBIDDEN_PARTS.intersection(parts)
+        or any(ord(char) < 32 or char == "\x7f" for char in path)
+        or len(path) > 1024
+    ):
         raise HubError(400, f"Invalid path in repo: '{path[:200]}'")
     return parts
 
@@ -76,7 +80,8 @@ def _walk(db: sqlite3.Connection, tree: str, prefix: str) -> Iterator[Entry]:
 def _children(db: sqlite3.Connection, tree: str, prefix: str) -> list[Entry]:
     rows = db.execute(
         "SELECT name, tree_entries.kind, tree_entries.oid, sha256, size FROM tree_entries "
-        "LEFT JOIN files ON files.kind = tree_entries.kind AND files.oid = tree_entries.oid WHERE tree = ? ORDER BY name",
+        "LEFT JOIN files ON files.kind = tree_entries.kind AND files.oid = tree_entries.oid "
+        "WHERE tree = ? ORDER BY name",
         (tree,),
     )
     return [Entry(prefix + row[0], row[1], row[2], row[3] or "", row[4] or 0) for row in rows]

@@ -7,11 +7,15 @@ from functools import lru_cache
 LFS_THRESHOLD = 5_000_000
 """Bytes from which a file is always an LFS file."""
 
-_LFS_SUFFIXES = (
-    "7z arrow bin bin.* bz2 ckpt ftz gz h5 joblib lfs.* mlmodel model msgpack npy npz onnx ot parquet pb pickle pkl "
-    "pt pth rar safetensors tar.* tar tflite tgz wasm xz zip zst"
-).split()
-_MEDIA_SUFFIXES = "gif jpg jpeg png webp bmp tiff ico mp3 mp4 ogg wav flac webm pdf woff woff2 ttf otf".split()
+_LFS_SUFFIXES_TEXT = """
+7z arrow bin bin.* bz2 ckpt ftz gz h5 joblib lfs.* mlmodel model msgpack npy npz onnx ot parquet pb
+pickle pkl pt pth rar safetensors tar.* tar tflite tgz wasm xz zip zst
+"""
+_LFS_SUFFIXES = _LFS_SUFFIXES_TEXT.split()
+_MEDIA_SUFFIXES_TEXT = """
+gif jpg jpeg png webp bmp tiff ico mp3 mp4 ogg wav flac webm pdf woff woff2 ttf otf
+"""
+_MEDIA_SUFFIXES = _MEDIA_SUFFIXES_TEXT.split()
 
 
 def default_gitattributes(repo_type: str) -> str:
@@ -66,7 +70,7 @@ class UploadRules:
         return "regular"
 
     def ignored(self, path: str) -> bool:
-        """Whether `.gitignore` leaves the file out: the last rule that matches it or a folder above it decides."""
+        """Whether `.gitignore` leaves the file out: the last rule that matches it or its folder decides."""
         parts = path.split("/")
         for depth in range(1, len(parts) + 1):
             verdict = self._verdict("/".join(parts[:depth]), is_folder=depth < len(parts))

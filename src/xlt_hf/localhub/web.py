@@ -24,7 +24,6 @@ from xlt_hf.localhub.hub import Hub
 logger = logging.getLogger("xlt_hf.localhub")
 
 MAX_BODY = 64 << 20
-SESSION_COOKIE = "xlt_hub_session"
 REPO_TYPE_OF = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 
@@ -81,6 +80,7 @@ class Call:
 
 Handler = Callable[[Call], Response]
 AsyncHandler = Callable[[Call], Awaitable[Response]]
+ErrorPage = Callable[[Request, HubError], Response]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,9 @@ class Route:
             elif part.startswith("{"):
                 if not segments[i]:
                     return None
-                args[part[1 : part.index("}")]] = unquote(segments[i]).removesuffix(part[part.index("}") + 1 :])
+                args[part[1 : part.index("}")]] = unquote(segments[i]).removesuffix(
+                    part[part.index("}") + 1 :]
+                )
                 if not segments[i].endswith(part[part.index("}") + 1 :]):
                     return None
             elif part != segments[i]:
@@ -124,7 +126,9 @@ class Routes:
     def __init__(self) -> None:
         self.routes: list[Route] = []
 
-    def add(self, methods: str, *patterns: str, spool: bool = False, cookies: bool = False) -> Callable[[Handler], Handler]:
+    def add(
+        self, methods: str, *patterns: str, spool: bool = False, cookies: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer these addresses by a function that runs in a worker thread.
 
         Args:
@@ -134,7 +138,9 @@ class Routes:
 
         def register(handler: Handler) -> Handler:
             for pattern in patterns:
-                self.routes.append(Route(_methods(methods), _parts(pattern), handler, spool=spool, cookies=cookies))
+                self.routes.append(
+                    Route(_methods(methods), _parts(pattern), handler, spool=spool, cookies=cookies)
+                )
             return handler
 
         return register
@@ -157,11 +163,13 @@ def _parts(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.strip("/").split("/"))
 
 
-async def dispatch(hub: Hub, routes: list[Route], request: Request) -> Response:
-    """Answer a request, or explain why not."""
+async def dispatch(hub: Hub, routes: list[Route], request: Request, error_page: ErrorPage) -> Response:
+    """Answer a request, or explain why not, to a browser by a page."""
     try:
         return await _dispatch(hub, routes, request)
     except HubError as error:
+        if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+            return error_page(request, error)
         return error_response(error)
     except ClientDisconnect:
         return Response(status_code=499)
@@ -222,13 +230,18 @@ def _authenticate(hub: Hub, request: Request, cookies: bool) -> Actor | None:
         if actor is None:
             raise HubError(401, "Invalid credentials in Authorization header")
         return actor
-    cookie = request.cookies.get(SESSION_COOKIE)
+    cookie = request.cookies.get(session_cookie(hub))
     if cookies and cookie:
         token_id, _, proof = cookie.partition(".")
         if token_id.isdigit() and hub.check_signed("session", token_id, proof):
             with hub.db.read() as db:
                 return actor_of_token_id(db, int(token_id))
     return None
+
+
+def session_cookie(hub: Hub) -> str:
+    """Name of the session's cookie, each Hub's own: browsers share cookies between the ports of a host."""
+    return f"xlt_hub_{hub.sign('cookie', '')[:8]}"
 
 
 def error_response(error: HubError) -> Response:

@@ -47,9 +47,12 @@ class Throughput(TrainerCallback):
         self._mark = (state.global_step, now)
         if steps > 0 and seconds > 0:
             rate = steps * self.tokens_per_step / seconds
-            logs["tokens_per_second"] = round(rate)
+            measured: dict[str, float] = {"tokens_per_second": round(rate)}
             if self.peak_flops:
-                logs["mfu"] = round(rate * self.flops_per_token / self.peak_flops, 4)
+                measured["mfu"] = round(rate * self.flops_per_token / self.peak_flops, 4)
+            logs.update(measured)
+            # The history is written before the callbacks are called.
+            state.log_history[-1].update(measured)
 
 
 class PublishCheckpoints(TrainerCallback):

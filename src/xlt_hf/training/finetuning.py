@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerState
 from transformers.trainer_utils import get_last_checkpoint
@@ -123,12 +124,13 @@ def _arguments(run: FinetuningRun) -> SFTConfig:
         completion_only_loss=True,
         packing=False,
         bf16=settings.precision == "bf16",
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         save_strategy="epoch",
         save_total_limit=1,
         logging_strategy="epoch",
         logging_nan_inf_filter=False,
         report_to=[],
+        dataloader_pin_memory=torch.cuda.is_available(),
         ddp_find_unused_parameters=False,
     )
 

@@ -121,6 +121,7 @@ def _arguments(run: PretrainingRun) -> TrainingArguments:
         train_sampling_strategy="sequential",
         dataloader_drop_last=True,
         dataloader_num_workers=0,
+        dataloader_pin_memory=torch.cuda.is_available(),
         save_strategy="steps",
         save_steps=save_steps(settings, plan),
         save_total_limit=2,

@@ -36,6 +36,7 @@ def main() -> None:
     from xlt_hf.evaluation.verdict import verdicts_of
     from xlt_hf.hub.publish import already_published, publish_folder
     from xlt_hf.leaderboard.build import build_space, load_results
+    from xlt_hf.leaderboard.metric_space import publish_metric
     from xlt_hf.leaderboard.rerun import rerun_published
     from xlt_hf.leaderboard.table import render_text, table_lines
     from xlt_hf.study import as_dict
@@ -67,6 +68,7 @@ def main() -> None:
             publish_folder(
                 recipe.hub, artifact, Path(name), manifest, "Leaderboard", space_sdk="static"
             )
+    print(publish_metric(recipe))
     print(f"Leaderboard: {recipe.hub.url(artifact.repo_id, 'space')}")
 
 

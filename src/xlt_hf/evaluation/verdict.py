@@ -191,9 +191,6 @@ def verdicts_of(
         if context not in VERDICT_CONTEXTS or ablation:
             continue
         rows = own
-        if context == "source":  # the source language reads its own passage, which is its native one
-            native = families.get((study, size, task, "native"), [])
-            rows = own + [row for row in native if row["language"] == source]
         metric = primary_metric(rows[0])
         effects = compute_effects(
             effect_items(rows, metric, seed=seed),

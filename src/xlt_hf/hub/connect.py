@@ -25,6 +25,9 @@ _LOCAL_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
     "DISABLE_SAFETENSORS_CONVERSION": "1",
+    # Uploads to this machine's own disk take a moment; their bars would bury those of the stages.
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
 }
 
 

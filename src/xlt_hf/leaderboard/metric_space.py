@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publish the scoring rules as a metric Space, loadable with ``evaluate.load``."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
-import xlt_hf.evaluation.metric
+from xlt_hf.evaluation.metric import build_metric_space
 from xlt_hf.hub.publish import already_published, publish_folder
 from xlt_hf.recipe import Recipe
-
-METRIC_FOLDER = Path(xlt_hf.evaluation.metric.__file__ or "").parent / "xlt_qa"
 
 
 def publish_metric(recipe: Recipe) -> str:
@@ -23,7 +20,7 @@ def publish_metric(recipe: Recipe) -> str:
     if already_published(recipe.hub, artifact, manifest, replace=True):
         return f"{artifact.repo_id} is published already: nothing new."
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "space"
-        shutil.copytree(METRIC_FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        folder = Path(name)
+        build_metric_space(folder)
         publish_folder(recipe.hub, artifact, folder, manifest, "Scoring rules", space_sdk="static")
     return f"Metric: {recipe.hub.url(artifact.repo_id, 'space')}"

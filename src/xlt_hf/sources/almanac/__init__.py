@@ -1,21 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
 """The almanac: short encyclopedia pages in several languages, and questions on them, from CLDR's real facts.
 
-A page states the facts about its subject `renderings` times over, each time in another order and in other words
-(`templates/*.yaml`), in all languages alike. Pages mention each other's facts: a currency's page lists the countries
-that use it, a country's page its cities. Everything is decided by the seed.
+A page states the facts about its subject `renderings` times over, each time in another order and in other
+words (`templates/*.yaml`), in all languages alike. Pages mention each other's facts: a currency's page lists
+the countries that use it, a country's page its cities. Everything is decided by the seed.
 """
 
-import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
-
-from xlt_hf.errors import UserError
-from xlt_hf.sources.almanac.facts import ASKED, PAGE_KINDS, Fact, Names, code_of, kind_of, load_facts, load_names
-from xlt_hf.sources.almanac.negatives import draw_negatives
-from xlt_hf.sources.almanac.templates import LanguageTemplates, load_templates
+from xlt_hf.sources.almanac.config import AlmanacConfig
+from xlt_hf.sources.almanac.pages import build_almanac
+from xlt_hf.sources.almanac.questions import all_questions
 from xlt_hf.sources.schema import Document, Question
+
+__all__ = ["AlmanacConfig", "documents", "questions"]
+
+
+def documents(languages: Sequence[str], seed: int, config: AlmanacConfig) -> list[Document]:
+    """The pages, by kind and CLDR code.
+
+    Args:
+        languages: codes of languages that CLDR has and `templates/` has a file for; titles are unique in the
+            first one.
+        seed: decides which pages there are, and how they are worded.
+        config: how many pages of which kind, and what they state.
+
+    Raises:
+        TemplateError: a language or a relation without templates; the message names the file to add.
+        TooFewPages: more pages are asked for than CLDR has.
+    """
+    almanac = build_almanac(tuple(languages), seed, config)
+    pages = []
+    for entity in almanac.pages:
+        paragraphs = [almanac.paragraph(entity, rendering) for rendering in range(config.renderings)]
+        pages.append(
+            Document(
+                doc_id=entity,
+                title=almanac.title(entity),
+                url=almanac.url(entity),
+                text={
+                    lang: "\n".join(paragraph[lang] for paragraph in paragraphs) for lang in almanac.languages
+                },
+                titles={lang: almanac.names[lang][entity].title for lang in almanac.languages},
+            )
+        )
+    return pages
+
+
+def questions(languages: Sequence[str], seed: int, config: AlmanacConfig) -> list[Question]:
+    """All candidate questions on the pages of `documents`, `nearest_pages` empty; splitting is another's job.
+
+    Arguments and errors are those of `documents`.
+    """
+    almanac = build_almanac(tuple(languages), seed, config)
+    return all_questions(almanac)[0]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facts about territories, cities, languages and currencies, and their names, from CLDR through `babel`.
 
-An entity is a kind and a CLDR code, such as `territory-IN`, `city-Asia/Kolkata`, `currency-INR`. It is used only if
-CLDR names it in every language of the study; a territory with no fact for a relation simply lacks it.
+An entity is a kind and a CLDR code, such as `territory-IN`, `city-Asia/Kolkata`, `currency-INR`. It is used
+only if CLDR names it in every language of the study; a territory with no fact for a relation simply lacks it.
 """
 
 import datetime
@@ -11,6 +11,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
@@ -25,7 +26,20 @@ PAGE_KINDS = ("territory", "city", "language", "currency")
 REFERENCE_DATE = datetime.date(2025, 1, 1)
 """Day whose currencies are stated, so that the facts do not change with the calendar."""
 
-ASKED = {
+Relation = Literal[
+    "city_country",
+    "city_timezone",
+    "city_currency",
+    "territory_currency",
+    "territory_language",
+    "territory_continent",
+    "territory_cities",
+    "language_territory",
+    "language_official",
+    "currency_territory",
+]
+
+ASKED: Mapping[str, bool] = {
     "city_country": True,
     "city_timezone": True,
     "city_currency": True,
@@ -37,29 +51,99 @@ ASKED = {
     "language_official": False,
     "currency_territory": True,
 }
-"""Relations, and whether they are asked about. The others are lists that pages hold, as an encyclopedia does."""
+"""Relations, and whether they are asked about; the others are lists that pages hold, as encyclopedias do."""
 
 # Not countries or inhabited dependencies: groupings, test codes, and places without a permanent population.
-_NOT_TERRITORIES = frozenset("AC AQ BV CP CQ DG EA EU EZ GS HM IC IO QO TA TF UM UN XA XB ZZ".split())
+_NOT_TERRITORIES = frozenset(
+    {
+        "AC",
+        "AQ",
+        "BV",
+        "CP",
+        "CQ",
+        "DG",
+        "EA",
+        "EU",
+        "EZ",
+        "GS",
+        "HM",
+        "IC",
+        "IO",
+        "QO",
+        "TA",
+        "TF",
+        "UM",
+        "UN",
+        "XA",
+        "XB",
+        "ZZ",
+    }
+)
 # CLDR's "exemplar cities" that are islands, regions or stations, which no sentence about a city fits.
 _NOT_CITIES = frozenset(
-    """Africa/Ceuta America/Antigua America/Bahia America/Danmarkshavn America/Montserrat America/Noronha
-    America/St_Kitts America/St_Lucia America/St_Thomas America/St_Vincent America/Thule America/Tortola
-    America/Grand_Turk America/Miquelon Asia/Kamchatka Asia/Sakhalin Atlantic/Azores Atlantic/Canary
-    Atlantic/Faroe Atlantic/Madeira Atlantic/South_Georgia Australia/Lindeman Australia/Lord_Howe
-    Indian/Chagos Indian/Christmas Indian/Cocos Indian/Comoro Indian/Kerguelen Indian/Mahe
-    Pacific/Bougainville Pacific/Chatham Pacific/Chuuk Pacific/Easter Pacific/Efate Pacific/Enderbury
-    Pacific/Fakaofo Pacific/Galapagos Pacific/Gambier Pacific/Guadalcanal Pacific/Kanton Pacific/Kiritimati
-    Pacific/Kosrae Pacific/Kwajalein Pacific/Marquesas Pacific/Midway Pacific/Norfolk Pacific/Pitcairn
-    Pacific/Pohnpei Pacific/Rarotonga Pacific/Tahiti Pacific/Tarawa Pacific/Tongatapu Pacific/Wake
-    Pacific/Wallis""".split()
+    {
+        "Africa/Ceuta",
+        "America/Antigua",
+        "America/Bahia",
+        "America/Danmarkshavn",
+        "America/Grand_Turk",
+        "America/Miquelon",
+        "America/Montserrat",
+        "America/Noronha",
+        "America/St_Kitts",
+        "America/St_Lucia",
+        "America/St_Thomas",
+        "America/St_Vincent",
+        "America/Thule",
+        "America/Tortola",
+        "Asia/Kamchatka",
+        "Asia/Sakhalin",
+        "Atlantic/Azores",
+        "Atlantic/Canary",
+        "Atlantic/Faroe",
+        "Atlantic/Madeira",
+        "Atlantic/South_Georgia",
+        "Australia/Lindeman",
+        "Australia/Lord_Howe",
+        "Indian/Chagos",
+        "Indian/Christmas",
+        "Indian/Cocos",
+        "Indian/Comoro",
+        "Indian/Kerguelen",
+        "Indian/Mahe",
+        "Pacific/Bougainville",
+        "Pacific/Chatham",
+        "Pacific/Chuuk",
+        "Pacific/Easter",
+        "Pacific/Efate",
+        "Pacific/Enderbury",
+        "Pacific/Fakaofo",
+        "Pacific/Galapagos",
+        "Pacific/Gambier",
+        "Pacific/Guadalcanal",
+        "Pacific/Kanton",
+        "Pacific/Kiritimati",
+        "Pacific/Kosrae",
+        "Pacific/Kwajalein",
+        "Pacific/Marquesas",
+        "Pacific/Midway",
+        "Pacific/Norfolk",
+        "Pacific/Pitcairn",
+        "Pacific/Pohnpei",
+        "Pacific/Rarotonga",
+        "Pacific/Tahiti",
+        "Pacific/Tarawa",
+        "Pacific/Tongatapu",
+        "Pacific/Wake",
+        "Pacific/Wallis",
+    }
 )
 # CLDR must put a zone somewhere; an almanac need not take a side.
 _CONTESTED_CITIES = frozenset(
-    "Africa/El_Aaiun Asia/Famagusta Asia/Gaza Asia/Hebron Asia/Jerusalem Europe/Simferopol".split()
+    {"Africa/El_Aaiun", "Asia/Famagusta", "Asia/Gaza", "Asia/Hebron", "Asia/Jerusalem", "Europe/Simferopol"}
 )
 # No longer anybody's mother tongue, or not of the place that CLDR's likely subtags give.
-_NOT_SPOKEN = frozenset("ar cop cu gez grc hnj ie kaw la prg sa".split())
+_NOT_SPOKEN = frozenset({"ar", "cop", "cu", "gez", "grc", "hnj", "ie", "kaw", "la", "prg", "sa"})
 # The continents that a time zone's prefix gives. Atlantic/ and Indian/ zones are in several.
 _CONTINENTS = {
     "Africa": "002",
@@ -69,7 +153,7 @@ _CONTINENTS = {
     "Pacific": "009",
     "Australia": "009",
 }
-_TRANSCONTINENTAL = frozenset("CY EG KZ RU TR".split())
+_TRANSCONTINENTAL = frozenset({"CY", "EG", "KZ", "RU", "TR"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +211,8 @@ def code_of(entity: str) -> str:
 def load_names(templates: Mapping[str, LanguageTemplates]) -> dict[str, dict[str, Name]]:
     """Names of the entities that every language has a name for.
 
-    Where two entities with a page would share a name in some language, the one of the earlier kind (or code) stays:
-    the city Singapore goes, the territory stays.
+    Where two entities with a page would share a name in some language, the one of the earlier kind (or code)
+    stays: the city Singapore goes, the territory stays.
     """
     every = {language: _all_names(language_templates) for language, language_templates in templates.items()}
     common = sorted(set.intersection(*(set(names) for names in every.values())))
@@ -154,12 +238,12 @@ def load_facts(names: Names) -> list[Fact]:
 
 def territories() -> list[str]:
     """Codes of the territories that may have a page."""
-    codes = (code for code in Locale("en").territories if re.fullmatch("[A-Z]{2}", code))
-    return sorted(code for code in codes if code not in _NOT_TERRITORIES)
+    codes = (str(code) for code in Locale("en").territories)
+    return sorted(code for code in codes if re.fullmatch("[A-Z]{2}", code) and code not in _NOT_TERRITORIES)
 
 
 def zone_cities() -> dict[str, str]:
-    """Time zone -> CLDR's own id of it, for the zones whose exemplar city is a city in a territory with pages."""
+    """Time zone -> CLDR's own id of it, for zones whose exemplar city is a city of one of `territories`."""
     aliases = get_global("zone_aliases")
     places = get_global("zone_territories")
     own_ids: dict[str, str] = {}
@@ -193,7 +277,9 @@ def _all_names(templates: LanguageTemplates) -> dict[str, Name]:
             return
         text = _plain(text, templates)
         others = tuple(dict.fromkeys(a for a in accepted if a and a != text))
-        found[f"{kind}-{code}"] = Name(templates.page_title.get(kind, "{name}").format(name=text), text, others)
+        found[f"{kind}-{code}"] = Name(
+            templates.page_title.get(kind, "{name}").format(name=text), text, others
+        )
 
     for code in territories():
         name = locale.territories.get(code)
@@ -219,7 +305,12 @@ def _all_names(templates: LanguageTemplates) -> dict[str, Name]:
     for zone in sorted(set(get_global("meta_zones").values())):
         long_names = locale.meta_zones.get(zone, {}).get("long", {})
         # The generic name, where there is one, is right in summer too.
-        add("timezone", zone, long_names.get("generic") or long_names.get("standard"), long_names.get("standard"))
+        add(
+            "timezone",
+            zone,
+            long_names.get("generic") or long_names.get("standard"),
+            long_names.get("standard"),
+        )
     return found
 
 
@@ -327,7 +418,11 @@ def _territory_facts(named: frozenset[str]) -> list[Fact]:
             named,
             not_false=_entities("language", spoken),
         )
-        if code not in _TRANSCONTINENTAL and len(prefixes[code]) == 1 and (region := next(iter(prefixes[code]))):
+        if (
+            code not in _TRANSCONTINENTAL
+            and len(prefixes[code]) == 1
+            and (region := next(iter(prefixes[code])))
+        ):
             facts += _facts("territory_continent", territory, _entities("region", [region]), named)
         facts += _facts("territory_cities", territory, _entities("city", sorted(cities[code])), named)
     return facts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sentences of one language, read from `templates/<language>.yaml`. A new language is one more such file."""
+"""The sentences of one language, read from `templates/<language>.yaml`; a new language is one more file."""
 
 import string
 from collections.abc import Collection, Mapping, Sequence
@@ -81,8 +81,8 @@ class LanguageTemplates:
         found = self.relations.get(name)
         if found is None:
             raise TemplateError(
-                f"{self.path} has no sentences for the relation '{name}': add a section relations.{name} with "
-                "`statements` (and `questions`), as en.yaml has it, or leave the relation out of the study."
+                f"{self.path} has no sentences for the relation '{name}': add a section relations.{name} "
+                "with `statements` and `questions`, as in en.yaml, or leave the relation out of the study."
             )
         if asked and not found.questions:
             raise TemplateError(
@@ -119,8 +119,8 @@ def _read(language: str) -> LanguageTemplates:
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in TEMPLATES_FOLDER.glob("*.yaml")))
         raise TemplateError(
-            f"The almanac has no templates for the language '{language}': add {path}, with the keys of en.yaml. "
-            f"Languages with templates: {known}."
+            f"The almanac has no templates for the language '{language}': add {path}, "
+            f"with the keys of en.yaml. Languages with templates: {known}."
         )
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -135,7 +135,8 @@ def _read(language: str) -> LanguageTemplates:
     words = {"first": 0, "last": -1}
     if unit.get("word") not in words:
         raise TemplateError(
-            f"{path}: currency_unit.word must be `first` or `last`: which word of a currency's name is its unit."
+            f"{path}: currency_unit.word must be `first` or `last`, "
+            "the word of a currency's name that is its unit."
         )
     listing = raw.get("list") or {}
     if not listing.get("between") or not listing.get("last"):
@@ -169,11 +170,15 @@ def _relation(name: str, body: Any, path: Path) -> RelationTemplates:
     else:
         one = many = tuple(statements or ())
     if not one or not many:
-        raise TemplateError(f"{where}.statements must be a list of sentences, or `one` and `many` with a list each.")
+        raise TemplateError(
+            f"{where}.statements must be a list of sentences, or `one` and `many` with a list each."
+        )
     for sentence in (*one, *many):
         used = _check_fields(sentence, set(), _FIELDS, f"{where}.statements")
         if not used & {"s", "S"} or not used & {"o", "O"}:
-            raise TemplateError(f"{where}.statements: {sentence!r} must name its subject {{s}} and its object {{o}}.")
+            raise TemplateError(
+                f"{where}.statements: {sentence!r} must name its subject {{s}} and its object {{o}}."
+            )
     questions = tuple(body.get("questions") or ())
     for question in questions:
         used = _check_fields(question, set(), {"s", "S"}, f"{where}.questions")

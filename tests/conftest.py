@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shared fixtures: a tiny tokenizer and model built in process."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Before torch or any Hugging Face library is imported, here and in every child process.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -12,6 +15,9 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 # An address that nothing listens on: a test that forgets its own Hub fails at once instead of leaving the machine.
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
 os.environ.pop("HF_TOKEN", None)
+# The user's own cache is neither read nor filled.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="xlt-hf-test-cache-")
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest
 

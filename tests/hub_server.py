@@ -131,7 +131,7 @@ def hub_in_thread(root: Path, faults: Sequence["Fault"] = ()) -> Iterator[Runnin
     from xlt_hf.localhub.app import create_app
     from xlt_hf.localhub.hub import Hub
 
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(create_app(Hub(root), faults), log_level="warning", access_log=False)
     server = uvicorn.Server(config)

@@ -82,8 +82,9 @@ class Recipe(Generic[Arguments]):
         except MissingInput as error:
             if not self.hub.is_local or self.hub.root is None or revision is not None:
                 raise MissingInput(f"{error}{self._chain(artifact)}", artifact) from None
-        # One rank, or one of two recipes started together, makes it; the others find it made.
-        with FileLock(self.hub.root / "make-missing.lock"):
+        # One rank, or one of two recipes started together, makes it; the others find it made. A lock per
+        # artefact: the recipe that makes one takes the locks of its own inputs.
+        with FileLock(self.hub.root / f"make-{artifact.key.replace('/', '-')}.lock"):
             if find(self.hub, artifact) is None:
                 self._make(artifact)
         return resolve(self.hub, artifact)

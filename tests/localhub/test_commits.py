@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
-from huggingface_hub.errors import BadRequestError, EntryNotFoundError, HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    BadRequestError,
+    EntryNotFoundError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.utils import httpx
 
 from tests.hub_server import RunningHub
@@ -54,8 +60,12 @@ def test_add_delete_copy_in_one_commit(api: HfApi, repo: str, tmp_path: Path) ->
 
 def test_deleting_a_folder_removes_it(api: HfApi, repo: str) -> None:
     api.create_commit(repo, [add("keep/x"), add("go/a"), add("go/deep/b")], commit_message="1")
-    api.delete_folder("go", repo)
+    api.create_commit(repo, [CommitOperationDelete("go")], commit_message="No slash: a folder all the same")
     assert api.list_repo_files(repo) == [".gitattributes", "keep/x"]
+    api.create_commit(repo, [add("go/a")], commit_message="again")
+    api.delete_folder("go", repo)
+    with pytest.raises(EntryNotFoundError, match="A folder with this name doesn't exist"):
+        api.delete_folder("keep/x", repo)
     api.delete_file("keep/x", repo)
     assert [entry.path for entry in api.list_repo_tree(repo)] == [".gitattributes"], (
         "an emptied folder is gone"
@@ -71,11 +81,12 @@ def test_deleting_what_is_not_there(api: HfApi, repo: str) -> None:
 
 
 def test_hashes_are_gits(api: HfApi, repo: str, tmp_path: Path) -> None:
-    contents = {"a.txt": b"one\n", "sub/b.txt": "नमस्ते\n".encode(), "a/z": b"z", "a.b": b"dot"}
+    # In git's order `a.b` comes before the folder `a`.
+    contents = {"a.txt": b"one\n", "sub/b.txt": "नमस्ते\n".encode(), "sub/a/z": b"z", "sub/a.b": b"dot"}
     api.create_commit(repo, [add(path, data) for path, data in contents.items()], commit_message="1")
     api.delete_file(".gitattributes", repo)
     for path, data in contents.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / path).write_bytes(data)
 
     def git(*arguments: str) -> str:
@@ -92,7 +103,6 @@ def test_hashes_are_gits(api: HfApi, repo: str, tmp_path: Path) -> None:
         entry.path: entry.tree_id for entry in api.list_repo_tree(repo) if not hasattr(entry, "blob_id")
     }
     assert folders["sub"] == git("rev-parse", git("write-tree") + ":sub")
-    assert folders["a"] == git("rev-parse", git("write-tree") + ":a")
 
 
 def test_lfs_file_of_five_megabytes(hub: RunningHub, api: HfApi, repo: str, tmp_path: Path) -> None:
@@ -188,6 +198,26 @@ def test_of_two_with_the_same_parent_one_wins(hub: RunningHub, repo: str) -> Non
     assert sorted(outcomes) == [200, 412, 412, 412]
 
 
+def test_a_missing_repository_is_explained(api: HfApi) -> None:
+    """Word for word what huggingface_hub's own tests expect."""
+    with pytest.raises(RepositoryNotFoundError) as caught:
+        api.create_commit("xlt-hf/absent", [add("config.json")], commit_message="x")
+    request_id = caught.value.response.headers["X-Request-Id"]
+    message = str(caught.value)
+    assert message.startswith(
+        f"404 Client Error. (Request ID: {request_id})\n\nRepository Not Found for url: "
+        f"{api.endpoint}/api/models/xlt-hf/absent/preupload/main.\nPlease make sure"
+    )
+    assert message.endswith("Please use `create_repo` if it's not the case.")
+
+
+def test_names_in_any_case(api: HfApi, new_repo: Callable[..., str]) -> None:
+    repo = new_repo(prefix="CaSe")
+    api.create_commit(repo.lower(), [add("a.txt"), add("w.bin")], commit_message="x")
+    assert api.list_repo_files(repo) == [".gitattributes", "a.txt", "w.bin"]
+    assert api.model_info(repo.upper()).id == repo
+
+
 def test_commit_to_an_unknown_branch(api: HfApi, repo: str) -> None:
     with pytest.raises(RevisionNotFoundError):
         api.create_commit(repo, [add("a")], commit_message="x", revision="absent")
@@ -215,7 +245,7 @@ def test_pull_requests_are_declined_clearly(api: HfApi, repo: str) -> None:
         api.upload_file(path_or_fileobj=b"x", path_in_repo="x", repo_id=repo, create_pr=True)
 
 
-@pytest.mark.parametrize("path", ["a/../b", ".git/config", "a//b", "a\nb", "./a"])
+@pytest.mark.parametrize("path", ["a/../b", ".git/config", "a//b", "a\nb", "./a", "..\\a"])
 def test_paths_that_lead_elsewhere(hub: RunningHub, repo: str, path: str) -> None:
     lines = [
         {"key": "header", "value": {"summary": "x"}},
@@ -226,7 +256,7 @@ def test_paths_that_lead_elsewhere(hub: RunningHub, repo: str, path: str) -> Non
         content="\n".join(json.dumps(line) for line in lines),
         headers={"Authorization": f"Bearer {hub.token}", "Content-Type": "application/x-ndjson"},
     )
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert "Invalid path in repo" in answer.json()["error"]
 
 
@@ -244,6 +274,7 @@ HEADER = '{"key": "header", "value": {"summary": "x"}}\n'
         HEADER + '{"key": "file", "value": {"path": "a", "content": "!", "encoding": "base64"}}',
         HEADER + '{"key": "surprise", "value": {"path": "a"}}',
         HEADER + '{"key": "lfsFile", "value": {"path": "a", "oid": "../x"}}',
+        HEADER + '{"key": "file", "value": {"path": "a\\ud800", "content": ""}}',
     ],
 )
 def test_malformed_commits(hub: RunningHub, repo: str, body: str) -> None:

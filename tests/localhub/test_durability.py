@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Killed servers, damaged blobs, full disks: nothing acknowledged is lost, nothing wrong is served."""
 
+import base64
 import errno
 import hashlib
+import json
 import os
 import sqlite3
 import threading
@@ -18,6 +20,8 @@ from tests.hub_server import RunningHub, hub_in_thread, start_hub, xlt_hub
 from xlt_hf.localhub.blobs import BlobStore, BlobWriter
 from xlt_hf.localhub.errors import HubError, StartupError
 from xlt_hf.localhub.hub import Hub
+
+TEXT_SHA256 = hashlib.sha256(b"text").hexdigest()
 
 
 def put(api: HfApi, repo: str, name: str, data: bytes) -> str:
@@ -43,14 +47,18 @@ def test_killed_in_the_middle_of_uploads(tmp_path: Path) -> None:
         hub.api().create_repo("xlt-hf/m")
 
         def commit_for_ever() -> None:
-            api = hub.api()
+            # Plain HTTP: the real client would go on trying for half a minute after the kill.
+            address = f"{hub.endpoint}/api/models/xlt-hf/m/commit/main"
+            headers = {"Authorization": f"Bearer {hub.token}"}
             for number in range(10_000):
+                content = base64.b64encode(b"%d" % number * 1000).decode()
+                file = {"path": f"f{number}.txt", "content": content, "encoding": "base64"}
+                lines = [{"key": "header", "value": {"summary": "x"}}, {"key": "file", "value": file}]
                 try:
-                    acknowledged[f"f{number}.bin"] = put(
-                        api, "xlt-hf/m", f"f{number}.bin", b"%d" % number * 1000
-                    )
-                except (HfHubHTTPError, httpx.TransportError, RuntimeError):
+                    answer = httpx.post(address, content="\n".join(map(json.dumps, lines)), headers=headers)
+                except httpx.TransportError:
                     return
+                acknowledged[file["path"]] = answer.json()["commitOid"]
 
         committer = threading.Thread(target=commit_for_ever)
         committer.start()
@@ -107,6 +115,10 @@ def test_a_corrupt_blob_is_never_served(tmp_path: Path) -> None:
         assert "model xlt-hf/m w.bin" in fsck.stdout
         put(hub.api(), "xlt-hf/m", "w.bin", data)  # the client would skip a file that the Hub said it had
         assert httpx.get(f"{hub.endpoint}/xlt-hf/m/resolve/main/w.bin").content == data
+        text = root / "blobs" / TEXT_SHA256[:2] / TEXT_SHA256
+        text.write_bytes(b"tixt")
+        put(hub.api(), "xlt-hf/m", "a.txt", b"text")
+        assert text.read_bytes() == b"text"
         blob.write_bytes(b"later" * 1000)  # damaged again, after it was verified
         assert httpx.get(f"{hub.endpoint}/xlt-hf/m/resolve/main/w.bin").status_code == 500
         blob.unlink()
@@ -129,7 +141,9 @@ def test_prune_removes_only_what_nothing_names(tmp_path: Path) -> None:
         refused = xlt_hub("fsck", "--prune", "--root", str(root), check=False)
         assert refused.returncode == 1
         assert "stop" in refused.stderr
-    assert "3 blobs checked" not in xlt_hub("fsck", "--prune", "--root", str(root)).stdout
+    pruned = xlt_hub("fsck", "--prune", "--root", str(root)).stdout
+    assert "3 blobs checked, 0 damaged, 1 unused" in pruned
+    assert "36 bytes freed" in pruned
     left = {path.read_bytes() for path in (root / "blobs").glob("*/*")}
     assert {b"kept" * 9, b"newer" * 9} <= left
     assert b"gone" * 9 not in left
@@ -208,9 +222,19 @@ def test_blobs_are_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(store.tmp.iterdir()) == []
 
 
+def test_a_permission_ends(tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    assert hub.check_signed("upload", "x", hub.signed("upload", "x", 60))
+    assert not hub.check_signed("upload", "x", hub.signed("upload", "x", -1))
+    assert not hub.check_signed("session", "x", hub.signed("upload", "x", 60)), "each serves one purpose"
+    assert hub.token_file.stat().st_mode & 0o077 == 0, "whatever the umask"
+    hub.close()
+
+
 def test_secrets_are_the_owners_alone(tmp_path: Path) -> None:
     with start_hub(tmp_path / "hub") as hub:
-        assert hub.token_file.stat().st_mode & 0o077 == 0
+        for path in (hub.root / "hub.sqlite3", hub.root / "server.json", hub.root / "blobs"):
+            assert path.stat().st_mode & 0o077 == 0
         assert hub.token.encode() not in (hub.root / "hub.sqlite3").read_bytes()
         hub.api().create_repo("xlt-hf/m")
         put(hub.api(), "xlt-hf/m", "w.bin", b"\0" * 10)

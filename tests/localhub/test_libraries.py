@@ -75,7 +75,8 @@ def test_transformers(hub: RunningHub, new_repo: Callable[..., str], home: Path)
     from transformers import (AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM,
                               PreTrainedTokenizerFast)
 
-    shape = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, vocab_size=50)
+    shape = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+                 vocab_size=50)
     torch.manual_seed(0)
     one, two = LlamaForCausalLM(LlamaConfig(**shape)), LlamaForCausalLM(LlamaConfig(**shape))
     one.push_to_hub({repo!r}, revision="step-000000500", private=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import BadRequestError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 from tests.hub_server import RunningHub, xlt_hub
 
@@ -186,6 +186,10 @@ def test_lists(hub: RunningHub, new_repo: Callable[..., str]) -> None:
     expanded = next(iter(api.list_models(author="lister", filter="one", expand=["sha", "cardData"])))
     assert expanded.sha == api.model_info("lister/list-0").sha
     assert expanded.tags is None
+    with pytest.raises(BadRequestError):
+        list(api.list_models(expand=["foo"]))
+    with pytest.raises(BadRequestError, match="Unknown property 'foo'"):
+        api.model_info("lister/list-0", expand=["foo"])
 
 
 def test_list_pages(hub: RunningHub) -> None:

@@ -55,8 +55,9 @@ IGNORES = [
     "*\n!*.txt",
 ]
 PATHS = [
-    "x.log", "keep.log", "d/keep.log", "out/x.log", "d/out/y", "out", "top.txt", "d/top.txt", "a/b", "d/a/b", "a/z",
-    "a/m/n/z", "cache/f", "d/cache/f", "logs/q/r", "file1.txt", "filex.txt", "#odd", "a.txt", "d/ab.txt",
+    "x.log", "keep.log", "d/keep.log", "out/x.log", "d/out/y", "out", "top.txt", "d/top.txt", "a/b", "d/a/b",
+    "a/z", "a/m/n/z", "cache/f", "d/cache/f", "logs/q/r", "file1.txt", "filex.txt",
+    "#odd", "a.txt", "d/ab.txt",
 ]  # fmt: skip
 
 

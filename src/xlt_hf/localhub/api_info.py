@@ -51,6 +51,21 @@ _LIST_FIELDS = {
     ),
     "space": ("author", "private", "likes", "tags", "createdAt", "sdk"),
 }
+_COMMON_PROPERTIES = """
+author cardData createdAt disabled downloads downloadsAllTime gated lastModified likes private resourceGroup
+sha siblings tags trendingScore usedStorage
+"""
+_MODEL_PROPERTIES = """
+baseModels childrenModelCount config evalResults gguf inference inferenceProviderMapping library_name
+mask_token model-index pipeline_tag safetensors spaces transformersInfo widgetData
+"""
+_DATASET_PROPERTIES = "citation description mainSize paperswithcode_id"
+_SPACE_PROPERTIES = "datasets models region runtime sdk subdomain"
+_PROPERTIES = {
+    "model": frozenset(f"{_COMMON_PROPERTIES} {_MODEL_PROPERTIES}".split()),
+    "dataset": frozenset(f"{_COMMON_PROPERTIES} {_DATASET_PROPERTIES}".split()),
+    "space": frozenset(f"{_COMMON_PROPERTIES} {_SPACE_PROPERTIES}".split()),
+}
 _FULL_FIELDS = (
     "author",
     "private",
@@ -223,7 +238,7 @@ def info(call: Call) -> Response:
         repo = readable_repo(db, call.actor, call.repo_type, call.args["ns"], call.args["name"])
         commit = resolve(db, repo, call.args.get("rev") or MAIN)
         described = Description(call.hub, db, repo, commit)
-    expand = call.query_list("expand")
+    expand = _expanded(call)
     if expand:
         return JSONResponse(described.select(expand))
     return JSONResponse(described.everything(call.flag("blobs")))
@@ -262,6 +277,15 @@ def list_repos(call: Call) -> Response:
     return JSONResponse([one.select(_fields(call)) for one in page], headers=headers)
 
 
+def _expanded(call: Call) -> list[str]:
+    asked = call.query_list("expand")
+    known = _PROPERTIES[call.repo_type]
+    for name in asked:
+        if name not in known:
+            raise HubError(400, f"Unknown property '{name}' to expand: one of {', '.join(sorted(known))}")
+    return asked
+
+
 def _number(text: str | None, default: int) -> int:
     if text is None:
         return default
@@ -284,7 +308,7 @@ def _selected(call: Call, described: Description) -> bool:
 
 
 def _fields(call: Call) -> list[str]:
-    expand = call.query_list("expand")
+    expand = _expanded(call)
     if expand:
         return expand
     fields = list(_FULL_FIELDS if call.flag("full") else _LIST_FIELDS[call.repo_type])

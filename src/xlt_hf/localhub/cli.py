@@ -92,6 +92,7 @@ def _root(arguments: argparse.Namespace) -> Path:
 def _serve(arguments: argparse.Namespace) -> int:
     from xlt_hf.localhub.server import serve
 
+    os.umask(0o077)  # everything under the data folder is its owner's alone
     root = _root(arguments)
 
     def ready(endpoint: str) -> None:
@@ -176,6 +177,4 @@ def _open(arguments: argparse.Namespace) -> "closing[Hub]":
 
 
 if __name__ == "__main__":
-    # Everything under the data folder is its owner's alone.
-    os.umask(0o077)
     sys.exit(main())

@@ -109,6 +109,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        # A queue within the process; between processes SQLite polls, which is slower.
         self._writer = threading.Lock()
         try:
             self._prepare()

@@ -216,12 +216,13 @@ def create_branch(db: sqlite3.Connection, repo: Repo, name: str, starting_point:
 
 def create_tag(db: sqlite3.Connection, repo: Repo, name: str, revision: str, message: str) -> None:
     """Tag a revision. HubError 409 if the tag exists."""
+    commit = resolve(db, repo, revision)
     if name.startswith("refs/") or _BAD_REF.search(name) or not name:
         raise HubError(400, f"Invalid reference for a tag: {name}")
     if find_ref(db, repo, "tag", name) is not None:
         raise HubError(409, f"Reference refs/tags/{name} already exists")
     _check_no_folder_clash(db, repo, "tag", name)
-    _set_ref(db, repo, "tag", name, resolve(db, repo, revision).id, message)
+    _set_ref(db, repo, "tag", name, commit.id, message)
     touch(db, repo.id)
 
 

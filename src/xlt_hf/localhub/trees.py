@@ -37,14 +37,16 @@ def lfs_file(path: str, sha256: str, size: int) -> Entry:
 
 
 def split_path(path: str) -> list[str]:
-    """Parts of a path in a repository. HubError 400 for a path that could not be checked out."""
+    """Parts of a path in a repository. HubError 422 for a path that could not be checked out everywhere."""
     parts = path.split("/")
+    backwards = ".." in path.split("\\")  # leads out of the folder on Windows
     if (
         _FORBIDDEN_PARTS.intersection(parts)
+        or backwards
         or any(ord(char) < 32 or char == "\x7f" for char in path)
         or len(path) > 1024
     ):
-        raise HubError(400, f"Invalid path in repo: '{path[:200]}'")
+        raise HubError(422, f"Invalid path in repo: '{path[:200]}'")
     return parts
 
 
@@ -124,7 +126,14 @@ class TreeEditor:
         folder._put(parts[1:], entry)
 
     def delete(self, path: str, *, folder: bool) -> None:
-        """Remove a file or a folder. HubError EntryNotFound if there is none of that kind."""
+        """Remove a file or a folder.
+
+        Args:
+            folder: accept only a folder. Without it both will do: clients name a folder without its slash.
+
+        Raises:
+            HubError: EntryNotFound.
+        """
         missing = entry_not_found(path, f"A {'folder' if folder else 'file'} with this name doesn't exist")
         self._delete(split_path(path), folder, missing, path)
 
@@ -135,7 +144,7 @@ class TreeEditor:
         is_folder = isinstance(child, TreeEditor) or child.kind == "tree"
         self._tree = None
         if len(parts) == 1:
-            if is_folder != folder:
+            if folder and not is_folder:
                 raise missing
             del self._children[parts[0]]
             return

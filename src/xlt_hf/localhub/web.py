@@ -171,6 +171,8 @@ async def dispatch(hub: Hub, routes: list[Route], request: Request, error_page: 
         if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
             return error_page(request, error)
         return error_response(error)
+    except UnicodeEncodeError:
+        return error_response(HubError(400, "The request has text that is not valid Unicode."))
     except ClientDisconnect:
         return Response(status_code=499)
     except (OSError, sqlite3.Error) as error:

@@ -26,10 +26,10 @@ class AlmanacConfig:
     """What the almanac holds.
 
     Attributes:
-        territory_pages: pages on countries and dependencies (CLDR allows about 225).
+        territory_pages: pages on countries and dependencies (there are about 240 with a Hindi name).
         city_pages: pages on cities, those of the chosen territories first (about 300).
-        language_pages: pages on languages, those of the chosen territories first (about 350).
-        currency_pages: pages on currencies, those of the chosen territories first (about 140).
+        language_pages: pages on languages, those of the chosen territories first (about 420).
+        currency_pages: pages on currencies, those of the chosen territories first (about 150).
         renderings: paragraphs of a page; each states all of its facts, in another order and in other words.
         list_items: most entries of a list in one paragraph, such as the cities of a country; which ones
             differs from paragraph to paragraph. The official languages of a country are never cut.

@@ -31,7 +31,10 @@ def main() -> None:
     from xlt_hf.tokenization import count_tokens
     from xlt_hf.training.model import backend
 
-    inputs = {"tokenizer": recipe.require(tokenizer_artifact), "questions": recipe.require(questions_artifact)}
+    inputs = {
+        "tokenizer": recipe.require(tokenizer_artifact),
+        "questions": recipe.require(questions_artifact),
+    }
     config = {name: as_dict(getattr(study, name)) for name in ("languages", "documents", "corpora")}
     manifest = recipe.manifest("build_corpora", config, inputs)
     if not recipe.arguments.dry_run:

@@ -26,7 +26,8 @@ def main() -> None:
     sections = ("languages", "documents", "splits", "similarity")
     config = {name: as_dict(getattr(study, name)) for name in sections}
     manifests = {
-        task: recipe.manifest("build_qa", {**config, "task": as_dict(study.tasks[task])}, {}) for task in artifacts
+        task: recipe.manifest("build_qa", {**config, "task": as_dict(study.tasks[task])}, {})
+        for task in artifacts
     }
     documents = load_documents(study, recipe.arguments.max_samples)
     if not recipe.arguments.dry_run and all(

@@ -65,9 +65,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as name:
             build_space(recipe, results, verdicts, Path(name))
-            publish_folder(
-                recipe.hub, artifact, Path(name), manifest, "Leaderboard", space_sdk="static"
-            )
+            publish_folder(recipe.hub, artifact, Path(name), manifest, "Leaderboard", space_sdk="static")
     print(publish_metric(recipe))
     print(f"Leaderboard: {recipe.hub.url(artifact.repo_id, 'space')}")
 

@@ -66,20 +66,32 @@ def main() -> None:
     tokenizer = load_tokenizer(recipe.hub, tokenizer_input)
     with state.main_process_first():
         stores = load_token_stores(
-            recipe.hub, corpora, tokenizer_input, f"filter-{arguments.filter}", study.languages.both(),
+            recipe.hub,
+            corpora,
+            tokenizer_input,
+            f"filter-{arguments.filter}",
+            study.languages.both(),
             arguments.output_dir / "tokens",
+            settings.unit,
         )
         validation = {
             language: load_corpus(recipe.hub, corpora, VALIDATION, language)["text"][:]
             for language in (study.languages.both() if study.corpora.validation_documents else ())
         }
     rows = PackedRows(
-        stores, seq_len=settings.seq_len, end_token=tokenizer.eos_token_id, epochs=settings.epochs,
-        seed=study.seed, max_rows=arguments.max_samples,
+        stores,
+        seq_len=settings.seq_len,
+        end_token=tokenizer.eos_token_id,
+        epochs=settings.epochs,
+        seed=study.seed,
+        max_rows=arguments.max_samples,
     )
     plan = plan_batches(
-        rows=len(rows), tokens_per_step=settings.tokens_per_step, seq_len=settings.seq_len,
-        processes=state.num_processes, micro_batch_rows=settings.micro_batch_rows,
+        rows=len(rows),
+        tokens_per_step=settings.tokens_per_step,
+        seq_len=settings.seq_len,
+        processes=state.num_processes,
+        micro_batch_rows=settings.micro_batch_rows,
     )
     if arguments.dry_run:
         counts = {"tokens": len(rows) * settings.seq_len, "steps": plan.steps, "batch": plan.describe()}
@@ -89,8 +101,15 @@ def main() -> None:
     publisher.check_card()
     pretrain(
         PretrainingRun(
-            study.sizes[size], settings, tokenizer, rows, plan, validation, arguments.seed,
-            publisher.run_folder, arguments.logging_steps or max(1, plan.steps // 20),
+            study.sizes[size],
+            settings,
+            tokenizer,
+            rows,
+            plan,
+            validation,
+            arguments.seed,
+            publisher.run_folder,
+            arguments.logging_steps or max(1, plan.steps // 20),
         ),
         publisher.publish_step,
     )

@@ -47,8 +47,13 @@ def main() -> None:
     wanted: list[int | None] = [*range(1, epochs + 1), None] if arguments.all_epochs else [arguments.epoch]
     for epoch in wanted:
         outcome = evaluate_branch(
-            recipe, size=size, filter_level=arguments.filter, task=task, epoch=epoch,
-            questions_input=questions_input, questions=questions,
+            recipe,
+            size=size,
+            filter_level=arguments.filter,
+            task=task,
+            epoch=epoch,
+            questions_input=questions_input,
+            questions=questions,
         )
         print(outcome)
 

@@ -80,8 +80,15 @@ def main() -> None:
     publisher.check_card()
     finetune(
         FinetuningRun(
-            settings, load_model(recipe.hub, base), tokenizer, examples, state.num_processes,
-            study.evaluation.max_truncated, arguments.seed, publisher.run_folder, arguments.use_peft,
+            settings,
+            load_model(recipe.hub, base),
+            tokenizer,
+            examples,
+            state.num_processes,
+            study.evaluation.max_truncated,
+            arguments.seed,
+            publisher.run_folder,
+            arguments.use_peft,
         ),
         publisher.publish_epoch,
     )

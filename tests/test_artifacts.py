@@ -66,7 +66,10 @@ def test_the_map_is_printed_as_json():
 
 def test_an_unknown_study_ends_with_a_message_and_no_traceback():
     done = subprocess.run(
-        [sys.executable, "-m", "xlt_hf.artifacts", "--study", "nope"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "xlt_hf.artifacts", "--study", "nope"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: There is no study 'nope'")

@@ -24,13 +24,13 @@ SMALL = (
     "documents.almanac.city_pages=60",
     "documents.almanac.language_pages=20",
     "documents.almanac.currency_pages=10",
-    "documents.almanac.renderings=2",
+    "documents.almanac.renderings=8",
     "splits.test_pages=12",
     "splits.train_pages=8",
     "splits.control_pages=12",
     "corpora.validation_documents=3",
     "tokenizer.vocab_size=1024",
-    "pretraining.epochs=6",
+    "pretraining.epochs=1",
     "pretraining.checkpoints=2",
     "finetuning.facts.epochs=2",
     "finetuning.facts-mcq.epochs=1",
@@ -65,7 +65,13 @@ class Workplace:
         if small:
             command += ["--set", *small]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=280, check=False
+            command,
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
         )
         if check:
             assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-5000:]
@@ -80,7 +86,12 @@ class Workplace:
             "HF_HOME": str(self.folder / "client"),
         }
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=200, check=False
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-5000:]
         return done.stdout
@@ -267,7 +278,7 @@ def test_the_metric_loads_from_its_space(work):
     out = work.client(
         f"""
 import evaluate
-metric = evaluate.load({str(Path(folder) / 'xlt_qa.py')!r})
+metric = evaluate.load({str(Path(folder) / "xlt_qa.py")!r})
 print(metric.compute(predictions=["नई दिल्ली।"], references=[["नई दिल्ली"]], language="hi")["em_xl"])
 """
     )
@@ -305,7 +316,14 @@ def test_a_different_artefact_under_the_same_name_is_refused_with_what_differs(w
 
 def test_elsewhere_the_commands_that_publish_what_is_missing_are_named(work):
     work.environment_override = {"HF_ENDPOINT": work.hub.endpoint, "HF_TOKEN": work.hub.read_token()}
-    command = [sys.executable, str(ROOT / "recipes" / "pretrain.py"), "--filter", "4", "--set", "name=nowhere"]
+    command = [
+        sys.executable,
+        str(ROOT / "recipes" / "pretrain.py"),
+        "--filter",
+        "4",
+        "--set",
+        "name=nowhere",
+    ]
     done = subprocess.run(
         command,
         cwd=work.folder,

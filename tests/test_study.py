@@ -31,7 +31,9 @@ def test_shipped_studies_are_valid_and_every_value_is_commented(path):
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         stripped = line.strip()
         is_value = bool(stripped) and not stripped.startswith("#") and not stripped.endswith(":")
-        assert not is_value or "#" in line or block_comment, f"{path.name}:{number} has no comment: {stripped}"
+        assert not is_value or "#" in line or block_comment, (
+            f"{path.name}:{number} has no comment: {stripped}"
+        )
         block_comment = stripped.startswith("#") or (block_comment and is_value and "#" not in line)
 
 
@@ -42,7 +44,10 @@ def test_a_study_written_out_reads_back_as_the_same(variant):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d["pretraining"].update(epoch=3), r"pretraining\.epoch: unknown key\. Did you mean 'epochs'\?"),
+        (
+            lambda d: d["pretraining"].update(epoch=3),
+            r"pretraining\.epoch: unknown key\. Did you mean 'epochs'\?",
+        ),
         (lambda d: d.update(langages={}), r"langages: unknown key\. Did you mean 'languages'\?"),
         (
             lambda d: d["sizes"]["tiny"].update(hiden_size=3),

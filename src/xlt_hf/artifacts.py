@@ -118,7 +118,13 @@ class ArtifactMap:
     def finetuned_model(self, size: str, filter_level: int, task: str, seed: int) -> Artifact:
         """A finetuned model; one branch per epoch, `main` the last."""
         base = self.base_model(size, filter_level, seed)
-        flags = ["--filter", str(filter_level), "--task", self.study.task(task), *self._model_flags(size, seed)]
+        flags = [
+            "--filter",
+            str(filter_level),
+            "--task",
+            self.study.task(task),
+            *self._model_flags(size, seed),
+        ]
         epochs = self.study.finetuning[task].epochs
         return Artifact(
             f"finetuned_model/{size}/{filter_level}/{task}/{seed}",

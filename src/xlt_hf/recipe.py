@@ -157,7 +157,11 @@ class Recipe(Generic[Arguments]):
             at = flags.index("--study")
             del flags[at : at + 2]
         trained = artifact.launcher.startswith("accelerate")
-        launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1"] if trained else [sys.executable]
+        launcher = (
+            [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1"]
+            if trained
+            else [sys.executable]
+        )
         command = [*launcher, str(ROOT / script), *flags, *self.command_flags()]
         logger.warning("%s is not published yet: making it with %s", artifact.repo_id, artifact.launcher)
         environment = {key: value for key, value in os.environ.items() if key not in _RANK_VARIABLES}

@@ -137,6 +137,9 @@ class PretrainingConfig:
     """Pretraining from scratch. The batch is fixed in tokens; accumulation follows from the processes."""
 
     epochs: PositiveInt
+    unit: Literal["document", "paragraph"]
+    """What is put in the keyed order and closed by an end token: whole documents, or their lines. Where a page says
+    the same facts over and over, a model that sees its lines apart cannot copy them and has to remember."""
     seq_len: PositiveInt
     tokens_per_step: PositiveInt
     learning_rate: PositiveFloat
@@ -282,7 +285,9 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
             if key in seen:
-                raise yaml.YAMLError(f"the key {key!r} stands twice, again on line {key_node.start_mark.line + 1}")
+                raise yaml.YAMLError(
+                    f"the key {key!r} stands twice, again on line {key_node.start_mark.line + 1}"
+                )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -365,7 +370,9 @@ def _cross_check(study: Study, path: Path) -> None:
         problems.append(f"languages: source and target are both '{study.languages.source}'.")
     for task in study.tasks:
         if task not in study.finetuning:
-            problems.append(f"finetuning: the task '{task}' has no settings; add a section finetuning.{task}.")
+            problems.append(
+                f"finetuning: the task '{task}' has no settings; add a section finetuning.{task}."
+            )
     for task in study.finetuning:
         if task not in study.tasks:
             problems.append(f"finetuning.{task}: there is no such task; tasks are {', '.join(study.tasks)}.")
@@ -385,4 +392,6 @@ def _cross_check(study: Study, path: Path) -> None:
                 f"{size.num_key_value_heads} key-value heads evenly."
             )
     if problems:
-        raise StudyError(f"{path} is not a valid study:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise StudyError(
+            f"{path} is not a valid study:\n" + "\n".join(f"  {problem}" for problem in problems)
+        )

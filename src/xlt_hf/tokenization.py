@@ -63,7 +63,9 @@ def train_bpe(texts: Iterable[str], vocab_size: int, *, words: str = WORDS_WITH_
     reserved = len(SPECIAL_TOKENS) + len(_BYTE_TOKENS)
     learnt_size = vocab_size - reserved
     if learnt_size < 64:
-        raise ValueError(f"vocab_size {vocab_size} leaves {learnt_size} ids beside {reserved} reserved ones; use more.")
+        raise ValueError(
+            f"vocab_size {vocab_size} leaves {learnt_size} ids beside {reserved} reserved ones; use more."
+        )
     learner = _pipeline(models.BPE(), words)
     # A tenth of the room for characters: rarer ones are spelt in bytes rather than crowd out merges.
     trainer = trainers.BpeTrainer(
@@ -151,7 +153,9 @@ class Fertility:
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}\u200C\u200D]+")
 
 
-def fertility(tokenizer: Tokenizer, texts: Sequence[str], language: str, splitting: str = "ours") -> Fertility:
+def fertility(
+    tokenizer: Tokenizer, texts: Sequence[str], language: str, splitting: str = "ours"
+) -> Fertility:
     """Count words, tokens and bytes of a text sample."""
     normal = [unicodedata.normalize("NFC", text) for text in texts]
     tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch(normal, add_special_tokens=False))

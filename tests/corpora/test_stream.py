@@ -19,7 +19,10 @@ def store(documents: dict[str, list[int]], language: str = "en") -> TokenStore:
 
 
 DOCUMENTS = st.dictionaries(
-    st.text("abcdefgh", min_size=1, max_size=4), st.lists(st.integers(0, 500), max_size=9), min_size=1, max_size=12
+    st.text("abcdefgh", min_size=1, max_size=4),
+    st.lists(st.integers(0, 500), max_size=9),
+    min_size=1,
+    max_size=12,
 )
 
 
@@ -28,7 +31,9 @@ def flat(rows: PackedRows) -> list[int]:
 
 
 @settings(max_examples=200)
-@given(en=DOCUMENTS, hi=DOCUMENTS, seq_len=st.integers(1, 7), epochs=st.integers(1, 3), seed=st.integers(0, 3))
+@given(
+    en=DOCUMENTS, hi=DOCUMENTS, seq_len=st.integers(1, 7), epochs=st.integers(1, 3), seed=st.integers(0, 3)
+)
 def test_the_stream_is_the_ordered_documents_with_end_tokens_cut_every_seq_len(en, hi, seq_len, epochs, seed):
     stores = [store(en), store(hi, "hi")]
     total = epochs * sum(len(ids) + 1 for docs in (en, hi) for ids in docs.values())

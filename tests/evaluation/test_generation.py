@@ -43,7 +43,9 @@ def test_continuation_logprobs_equal_a_plain_forward_pass(model, tokenizer):
 
 def test_likelihood_metrics_rank_the_options_as_defined(model, tokenizer):
     options = ("Kathmandu", "नई दिल्ली", "yen", "the Nepalese rupee")
-    scores = likelihood_scores(model, tokenizer, [Choice("Capital?", options, r) for r in range(4)], batch_size=8)
+    scores = likelihood_scores(
+        model, tokenizer, [Choice("Capital?", options, r) for r in range(4)], batch_size=8
+    )
     for metric in scores[0]:
         assert sum(row[metric] for row in scores) == 1, f"{metric}: exactly one option wins"
 

@@ -47,7 +47,9 @@ def test_four_rotations_put_the_gold_at_every_letter_once_and_keep_the_cycle():
 
 
 def test_the_options_stand_in_the_same_order_in_both_languages():
-    pairs = dict(zip(["Kathmandu", "Delhi", "Tokyo", "Paris"], ["काठमांडू", "दिल्ली", "टोक्यो", "पेरिस"], strict=True))
+    pairs = dict(
+        zip(["Kathmandu", "Delhi", "Tokyo", "Paris"], ["काठमांडू", "दिल्ली", "टोक्यो", "पेरिस"], strict=True)
+    )
     for number in range(20):
         en, hi = (multiple_choice(question(number), language, 1) for language in ("en", "hi"))
         assert [pairs[o] for o in en.options] == list(hi.options)
@@ -81,7 +83,11 @@ def test_contexts_are_the_passages_that_they_say():
 
 def test_in_context_training_shows_target_questions_with_both_passages():
     examples = training_examples("in_context", [question()], LANGUAGES)
-    assert [(e.language, e.context) for e in examples] == [("en", "native"), ("hi", "source"), ("hi", "native")]
+    assert [(e.language, e.context) for e in examples] == [
+        ("en", "native"),
+        ("hi", "source"),
+        ("hi", "native"),
+    ]
 
 
 def test_shuffled_evaluation_never_gives_a_question_its_own_passage():

@@ -57,7 +57,9 @@ def test_what_cannot_be_pushed_is_kept_and_said_and_the_next_run_pushes_it(conne
     outbox = Outbox(hub, model_repo, tmp_path / "outbox", attempts=2, backoff_s=0.01)
     outbox.add(Push(("step-1",), "one"), fill_with("one"))
     outbox.add(Push(("step-2", "main"), "two"), fill_with("two"))
-    with pytest.raises(OutboxError, match=r"2 push\(es\) to xlt-hf/model .* failed .*Nothing is lost") as raised:
+    with pytest.raises(
+        OutboxError, match=r"2 push\(es\) to xlt-hf/model .* failed .*Nothing is lost"
+    ) as raised:
         outbox.close()
     assert hub.token not in str(raised.value)
     assert len(outbox.waiting()) == 2
@@ -70,7 +72,9 @@ def test_what_cannot_be_pushed_is_kept_and_said_and_the_next_run_pushes_it(conne
 def test_a_refused_token_is_not_tried_again_and_again(hub, model_repo, tmp_path):
     from dataclasses import replace
 
-    outbox = Outbox(replace(hub, token="hf_wrong"), model_repo, tmp_path / "outbox", attempts=50, backoff_s=30)
+    outbox = Outbox(
+        replace(hub, token="hf_wrong"), model_repo, tmp_path / "outbox", attempts=50, backoff_s=30
+    )
     began = time.monotonic()
     outbox.add(Push(("main",), "one"), fill_with("one"))
     with pytest.raises(OutboxError) as raised:

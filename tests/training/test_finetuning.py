@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from tests.evaluation.test_prompts import LANGUAGES, question
-from tests.training.test_pretraining import Killed, KillAt, equal
+from tests.training.test_pretraining import KillAt, Killed, equal
 from xlt_hf.evaluation.generation import Inputs, generate
 from xlt_hf.evaluation.prompts import training_examples
 from xlt_hf.study import FinetuningConfig

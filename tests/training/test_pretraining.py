@@ -36,6 +36,7 @@ def make_run(bpe, tokenizer, tiny_size, tmp_path):
         settings = PretrainingConfig(
             **{
                 "epochs": 8,
+                "unit": "document",
                 "seq_len": 16,
                 "tokens_per_step": 64,
                 "learning_rate": 1e-2,
@@ -66,7 +67,15 @@ def make_run(bpe, tokenizer, tiny_size, tmp_path):
             micro_batch_rows=settings.micro_batch_rows,
         )
         return PretrainingRun(
-            tiny_size, settings, tokenizer, rows, plan, {"hi": TEXTS["hi"]}, 0, tmp_path / name, logging_steps=1
+            tiny_size,
+            settings,
+            tokenizer,
+            rows,
+            plan,
+            {"hi": TEXTS["hi"]},
+            0,
+            tmp_path / name,
+            logging_steps=1,
         )
 
     return make

@@ -84,7 +84,12 @@ def build_corpora(
     control = np.zeros(len(documents), bool)
     control[pages["control"]] = True
     level = removal_levels(
-        len(documents), pages["test"], pages["train"], near["test"], near["train"], exempt=np.flatnonzero(control)
+        len(documents),
+        pages["test"],
+        pages["train"],
+        near["test"],
+        near["train"],
+        exempt=np.flatnonzero(control),
     )
     held_back = _draw_validation(documents, (level == 0) & ~control, validation_documents, seed)
     kept = np.flatnonzero(~held_back)
@@ -121,7 +126,9 @@ def build_corpora(
     )
 
 
-def write_parts(corpora: Corpora, languages: Languages, seed: int, folder: Path, shard_bytes: int) -> dict[str, list[str]]:
+def write_parts(
+    corpora: Corpora, languages: Languages, seed: int, folder: Path, shard_bytes: int
+) -> dict[str, list[str]]:
     """Write each part once, in paired order, as parquet shards, and the audit.
 
     Returns:
@@ -145,7 +152,9 @@ def write_parts(corpora: Corpora, languages: Languages, seed: int, folder: Path,
         files[name] = _write_shards(folder, name, language, corpora.validation, counts, levels, shard_bytes)
     (folder / "audit").mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("question_id", pa.string()), *((name, pa.int64()) for name in AUDIT_COLUMNS[1:])])
-    pq.write_table(pa.Table.from_pylist([dict(r) for r in corpora.audit_rows], schema), folder / "audit/audit.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([dict(r) for r in corpora.audit_rows], schema), folder / "audit/audit.parquet"
+    )
     files["audit"] = ["audit/audit.parquet"]
     return files
 

@@ -58,7 +58,9 @@ def answer_all(run: EvaluationRun) -> tuple[list[PredictionRow], dict[str, int]]
     for context in TASK_CONTEXTS[run.kind]:
         for language in run.languages.both():
             for split, group in GROUP_OF_SPLIT.items():
-                examples = evaluation_examples(run.kind, run.questions[split], language, run.languages, context)
+                examples = evaluation_examples(
+                    run.kind, run.questions[split], language, run.languages, context
+                )
                 inputs = Inputs(
                     run.tokenizer,
                     [example.prompt for example in examples],
@@ -71,7 +73,9 @@ def answer_all(run: EvaluationRun) -> tuple[list[PredictionRow], dict[str, int]]
                 jobs.append((context, language, group, examples, inputs))
     rows: list[PredictionRow] = []
     total = sum(len(job[3]) for job in jobs)
-    with tqdm(total=total, desc=f"{run.identity['task']}, filter {run.identity['filter']}", unit="prompt") as bar:
+    with tqdm(
+        total=total, desc=f"{run.identity['task']}, filter {run.identity['filter']}", unit="prompt"
+    ) as bar:
         for context, language, group, examples, inputs in jobs:
             answers = generate(
                 run.model,
@@ -132,7 +136,9 @@ def _text_rows(
                 scores=item_scores(answer, example.golds, language=language),
                 majority_answer=majority.get(example.relation, "") if run.kind == "closed_book" else None,
                 copyable=(
-                    copyable(example.golds, foreign_passage) if foreign_passage else script_free(example.golds)
+                    copyable(example.golds, foreign_passage)
+                    if foreign_passage
+                    else script_free(example.golds)
                 ),
             )
         )
@@ -148,9 +154,7 @@ def _choice_rows(
         by_item[example.item_id].append((example, answer))
     firsts = [turns[0][0] for turns in by_item.values()]
     choices = [Choice(e.prompt.split("\n")[0], e.options, LETTERS.index(e.completion)) for e in firsts]
-    likelihoods = likelihood_scores(
-        run.model, run.tokenizer, choices, batch_size=run.settings.batch_size
-    )
+    likelihoods = likelihood_scores(run.model, run.tokenizer, choices, batch_size=run.settings.batch_size)
     rows = []
     for turns, likelihood in zip(by_item.values(), likelihoods, strict=True):
         first = turns[0][0]

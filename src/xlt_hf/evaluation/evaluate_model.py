@@ -107,9 +107,7 @@ def push_eval_card(
     from huggingface_hub import CommitOperationAdd, ModelCard
 
     model_input = manifest.inputs["model"]
-    card = ModelCard.load(
-        hub_card_path(recipe, artifact, model_input.revision), ignore_metadata_errors=False
-    )
+    card = ModelCard.load(hub_card_path(recipe, artifact, model_input.revision), ignore_metadata_errors=False)
     card = add_evaluation(card, artifact, scores, questions_input.ref)
     card.validate(repo_type="model")
     files = {"README.md": str(card), **evaluation_files(scores, questions_input.ref, recipe.map.results())}

@@ -60,7 +60,9 @@ def generate(
             input_ids[row, width - len(ids) :] = ids
             mask[row, width - len(ids) :] = 1
         output = model.generate(
-            input_ids=input_ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
+            input_ids=input_ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            generation_config=config,
         )
         texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
         for i, text in zip(batch, texts, strict=True):

@@ -59,7 +59,9 @@ class Example:
 def closed_book(question: Mapping[str, Any], language: str) -> Example:
     """Question only (paper §3.1: context would defeat the purpose)."""
     golds = _golds(question, language)
-    return Example(**_about(question, language), prompt=question["question"][language], completion=golds[0], golds=golds)
+    return Example(
+        **_about(question, language), prompt=question["question"][language], completion=golds[0], golds=golds
+    )
 
 
 def multiple_choice(question: Mapping[str, Any], language: str, rotation: int = 0) -> Example:
@@ -131,7 +133,9 @@ def in_context(
     )
 
 
-def training_examples(kind: str, questions: Sequence[Mapping[str, Any]], languages: Languages) -> list[Example]:
+def training_examples(
+    kind: str, questions: Sequence[Mapping[str, Any]], languages: Languages
+) -> list[Example]:
     """Both languages jointly, as the paper finetunes.
 
     `in_context` shows each target question twice, with the source passage and with its own, so that one model
@@ -154,13 +158,19 @@ def training_examples(kind: str, questions: Sequence[Mapping[str, Any]], languag
 
 
 def evaluation_examples(
-    kind: str, questions: Sequence[Mapping[str, Any]], language: str, languages: Languages, context: ContextKind
+    kind: str,
+    questions: Sequence[Mapping[str, Any]],
+    language: str,
+    languages: Languages,
+    context: ContextKind,
 ) -> list[Example]:
     """One example per question; for `multiple_choice` one per question and rotation."""
     if kind == "closed_book":
         return [closed_book(question, language) for question in questions]
     if kind == "multiple_choice":
-        return [multiple_choice(question, language, turn) for question in questions for turn in range(ROTATIONS)]
+        return [
+            multiple_choice(question, language, turn) for question in questions for turn in range(ROTATIONS)
+        ]
     # The neighbour half the list away: almost surely of another page, and the same at every filter.
     half = len(questions) // 2
     return [

@@ -61,11 +61,15 @@ def questions_card(study: Study, artifact: Artifact, manifest: Manifest, task: s
     sizes = manifest.counts["questions"]
     data = {
         **_dataset_metadata(study, f"{study.title}: {task}", sum(sizes.values())),
-        "task_categories": ["multiple-choice" if study.tasks[task].kind == "multiple_choice" else "question-answering"],
+        "task_categories": [
+            "multiple-choice" if study.tasks[task].kind == "multiple_choice" else "question-answering"
+        ],
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}.parquet"} for split in artifact.splits],
+                "data_files": [
+                    {"split": split, "path": f"data/{split}.parquet"} for split in artifact.splits
+                ],
             }
         ],
     }
@@ -109,7 +113,11 @@ def add_evaluation(
             dataset_name=f"{data.repo_id.split('/')[-1]} ({score['language']}, {score['group']}, context: {score['context']})",
             dataset_split={"held_out": "test", "retained": "control"}[score["group"]],
             dataset_revision=data.revision,
-            dataset_args={"language": score["language"], "group": score["group"], "context": score["context"]},
+            dataset_args={
+                "language": score["language"],
+                "group": score["group"],
+                "context": score["context"],
+            },
             metric_type=score["metric"],
             metric_name=score["metric"],
             metric_value=round(score["value"], 2),
@@ -133,7 +141,9 @@ def add_evaluation(
     return ModelCard(f"---\n{yaml_dump(_without_null(metadata), sort_keys=False)}---\n{body}\n\n{table}")
 
 
-def evaluation_files(scores: Sequence[Mapping[str, Any]], data: InputRef, results: Artifact) -> dict[str, str]:
+def evaluation_files(
+    scores: Sequence[Mapping[str, Any]], data: InputRef, results: Artifact
+) -> dict[str, str]:
     """`.eval_results/*.yaml`: one entry per headline score."""
     entries = [
         {
@@ -171,11 +181,18 @@ def _dataset_metadata(study: Study, pretty_name: str, rows: int | None) -> dict[
 
 
 def _card(
-    kind: type[Any], template: Path, metadata: Mapping[str, Any], study: Study, artifact: Artifact,
-    manifest: Manifest | None, **values: Any,
+    kind: type[Any],
+    template: Path,
+    metadata: Mapping[str, Any],
+    study: Study,
+    artifact: Artifact,
+    manifest: Manifest | None,
+    **values: Any,
 ) -> Any:
-    body = _environment(template.parent).get_template(template.name).render(
-        study=study, artifact=artifact, manifest=manifest, **values
+    body = (
+        _environment(template.parent)
+        .get_template(template.name)
+        .render(study=study, artifact=artifact, manifest=manifest, **values)
     )
     card: RepoCard = kind(f"---\n{yaml_dump(_without_null(metadata), sort_keys=False)}---\n\n{body}")
     return card

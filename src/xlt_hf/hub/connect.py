@@ -141,7 +141,9 @@ def _whoami(hub: Hub) -> str:
             raise HubError(
                 f"{hub.endpoint} refused the token ({status}). Set HF_TOKEN to a valid one, or run `hf auth login`."
             ) from None
-        raise HubError(f"{hub.endpoint} answered {status} to whoami: it does not speak the Hub's protocol.") from None
+        raise HubError(
+            f"{hub.endpoint} answered {status} to whoami: it does not speak the Hub's protocol."
+        ) from None
     except (httpx.HTTPError, OSError) as error:
         raise HubError(
             f"The Hub at {hub.endpoint} does not answer ({type(error).__name__}). "
@@ -157,4 +159,4 @@ def _is_loopback(endpoint: str) -> bool:
 def _check_import_order(endpoint: str) -> None:
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None:
-        assert constants.ENDPOINT == endpoint, "huggingface_hub was imported before connect()"
+        assert endpoint == constants.ENDPOINT, "huggingface_hub was imported before connect()"

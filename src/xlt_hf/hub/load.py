@@ -40,15 +40,27 @@ def load_questions(
 
 def load_corpus(hub: Hub, found: Input, config: str, language: str) -> Dataset:
     """One language of one filter, or of the validation documents."""
-    return load_dataset(found.ref.repo_id, config, revision=found.ref.revision, split=language, token=hub.token)
+    return load_dataset(
+        found.ref.repo_id, config, revision=found.ref.revision, split=language, token=hub.token
+    )
 
 
 def load_token_stores(
-    hub: Hub, corpora: Input, tokenizer_input: Input, config: str, languages: Sequence[str], cache: Path
+    hub: Hub,
+    corpora: Input,
+    tokenizer_input: Input,
+    config: str,
+    languages: Sequence[str],
+    cache: Path,
+    unit: str = "document",
 ) -> list[TokenStore]:
-    """A filter's parts as memory-mapped tokens; each part is tokenised once per corpora and tokenizer commit."""
+    """A filter's parts as memory-mapped tokens; each part is tokenised once per corpora and tokenizer commit.
+
+    Args:
+        unit: `document`, or `paragraph` for each line of a document on its own.
+    """
     tokenizer = backend(load_tokenizer(hub, tokenizer_input))
-    folder = cache / f"{corpora.ref.revision[:16]}-{tokenizer_input.ref.revision[:16]}"
+    folder = cache / f"{corpora.ref.revision[:16]}-{tokenizer_input.ref.revision[:16]}-{unit}"
     stores = []
     for language in languages:
         dataset = load_corpus(hub, corpora, config, language)
@@ -56,6 +68,14 @@ def load_token_stores(
         column = dataset.with_format("numpy")["part"][:]
         for part in parts:
             rows = dataset.select((column == part).nonzero()[0]) if len(parts) > 1 else dataset
-            store = tokenise_part(tokenizer, rows["doc_id"][:], rows["text"][:], language, folder / part)
-            stores.append(store)
+            ids, texts = rows["doc_id"][:], rows["text"][:]
+            if unit == "paragraph":
+                lines = [
+                    (f"{i}#{n}", line)
+                    for i, text in zip(ids, texts, strict=True)
+                    for n, line in enumerate(text.split("\n"))
+                    if line
+                ]
+                ids, texts = [i for i, _ in lines], [line for _, line in lines]
+            stores.append(tokenise_part(tokenizer, ids, texts, language, folder / part))
     return stores

@@ -53,7 +53,11 @@ def weights_commit(hub: Hub, artifact: Artifact, revision: str) -> str:
 
 
 def _is_conflict(error: BaseException) -> bool:
-    return isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code in (409, 412)
+    return (
+        isinstance(error, HfHubHTTPError)
+        and error.response is not None
+        and error.response.status_code in (409, 412)
+    )
 
 
 @retry(

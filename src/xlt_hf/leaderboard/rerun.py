@@ -49,7 +49,9 @@ def rerun_published(recipe: Recipe, results: Results, *, filter_level: int | Non
         missing = published.keys() ^ again.keys()
         other = [key for key in published.keys() & again.keys() if published[key] != again[key]]
         differing += len(missing) + len(other)
-        print(f"{name} at {model.revision[:8]}: {len(published) - len(other)} of {len(published)} answers the same.")
+        print(
+            f"{name} at {model.revision[:8]}: {len(published) - len(other)} of {len(published)} answers the same."
+        )
         for key in sorted(other)[:20]:
             print(f"  {' '.join(key)}: published {published[key]!r}, now {again[key]!r}")
         if missing:

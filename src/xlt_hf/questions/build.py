@@ -34,14 +34,17 @@ class BuiltQuestions:
             "questions": {split: len(rows) for split, rows in self.splits.items()},
             "pages": {split: len({q.title for q in rows}) for split, rows in self.splits.items()},
             "relations": {
-                relation: {split: by_split[split][relation] for split in self.splits} for relation in relations
+                relation: {split: by_split[split][relation] for split in self.splits}
+                for relation in relations
             },
             "dropped": self.draw.dropped,
             "balance": self.draw.balance,
         }
 
 
-def build_questions(documents: Sequence[Document], questions: Sequence[Question], study: Study) -> BuiltQuestions:
+def build_questions(
+    documents: Sequence[Document], questions: Sequence[Question], study: Study
+) -> BuiltQuestions:
     """Draw test, train and control questions and give each its page's nearest pages.
 
     Args:
@@ -90,9 +93,7 @@ def build_questions(documents: Sequence[Document], questions: Sequence[Question]
             near[int(row)] = [documents[i].title for i in neighbours_of if i >= 0]
     chosen = {"train": draw.train, "test": draw.test, "control": draw.control}
     splits = {
-        split: [
-            dataclasses.replace(questions[i], nearest_pages=near[int(page[i])]) for i in chosen[split]
-        ]
+        split: [dataclasses.replace(questions[i], nearest_pages=near[int(page[i])]) for i in chosen[split]]
         for split in QUESTION_SPLITS
     }
     return BuiltQuestions(splits, draw)

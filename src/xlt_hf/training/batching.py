@@ -18,7 +18,9 @@ class BatchPlan:
 
     def describe(self) -> str:
         """For `--dry_run`."""
-        return f"{self.processes} process(es) x {self.micro_batch_rows} rows x {self.accumulation} accumulation"
+        return (
+            f"{self.processes} process(es) x {self.micro_batch_rows} rows x {self.accumulation} accumulation"
+        )
 
 
 def plan_batches(

@@ -10,7 +10,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 @torch.no_grad()
 def bits_per_byte(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, window: int, batch_size: int = 16
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    window: int,
+    batch_size: int = 16,
 ) -> float:
     """Mean bits per UTF-8 byte of texts, each cut in windows of `window` tokens after an end token.
 
@@ -40,7 +45,10 @@ def bits_per_byte(
         # Padding stands on the right and attention is causal: no mask is needed for the real tokens.
         logits = model(input_ids=input_ids).logits[:, :-1].float()  # (B, T - 1, V)
         loss = torch.nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=-100, reduction="sum"
+            logits.reshape(-1, logits.shape[-1]),
+            labels[:, 1:].reshape(-1),
+            ignore_index=-100,
+            reduction="sum",
         )
         nats += loss.item()
     model.train(was_training)

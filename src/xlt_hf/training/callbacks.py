@@ -28,7 +28,9 @@ class Throughput(TrainerCallback):
         self.peak_flops = peak_flops
         self._mark: tuple[int, float] | None = None
 
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         if self._mark is None:
             self._mark = (state.global_step, time.perf_counter())
 
@@ -72,7 +74,9 @@ class PublishCheckpoints(TrainerCallback):
         if state.global_step > 0:
             self._publish(args, state)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self._publish(args, state)
 
     def _publish(self, args: TrainingArguments, state: TrainerState) -> None:

@@ -67,7 +67,9 @@ class CheckpointPublisher:
         if self._outbox is None:
             return
         pushed = self._outbox.close()
-        print(f"Published {self.recipe.hub.url(self.artifact.repo_id, 'model')}: {', '.join(pushed) or 'nothing new'}.")
+        print(
+            f"Published {self.recipe.hub.url(self.artifact.repo_id, 'model')}: {', '.join(pushed) or 'nothing new'}."
+        )
 
     def _publish(self, branch: str, last: bool, counts: dict[str, Any], fill: Callable[[Path], None]) -> None:
         outbox = self._outbox

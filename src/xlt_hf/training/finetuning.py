@@ -53,7 +53,8 @@ def count_truncated(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Examp
 
 
 def finetune(
-    run: FinetuningRun, enqueue: Callable[[int, dict[str, Any], Callable[[Path], None]], None],
+    run: FinetuningRun,
+    enqueue: Callable[[int, dict[str, Any], Callable[[Path], None]], None],
     callbacks: Sequence[TrainerCallback] = (),
 ) -> dict[str, Any]:
     """Train for `settings.epochs`, or go on from the last checkpoint in `run.output_dir`.

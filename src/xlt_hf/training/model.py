@@ -7,7 +7,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase,
 from xlt_hf.study import ModelConfig
 
 
-def build_model(size: ModelConfig, tokenizer: PreTrainedTokenizerBase, seq_len: int, seed: int) -> LlamaForCausalLM:
+def build_model(
+    size: ModelConfig, tokenizer: PreTrainedTokenizerBase, seq_len: int, seed: int
+) -> LlamaForCausalLM:
     """A randomly initialised model, the same for the same seed, whatever the filter.
 
     Args:

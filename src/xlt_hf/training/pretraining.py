@@ -40,7 +40,9 @@ class PretrainingRun:
     logging_steps: int
 
 
-def pretrain(run: PretrainingRun, enqueue: EnqueueCheckpoint, callbacks: Sequence[TrainerCallback] = ()) -> dict[str, Any]:
+def pretrain(
+    run: PretrainingRun, enqueue: EnqueueCheckpoint, callbacks: Sequence[TrainerCallback] = ()
+) -> dict[str, Any]:
     """Train from scratch, or go on from the last checkpoint in `run.output_dir`.
 
     Args:
@@ -81,7 +83,9 @@ def pretrain(run: PretrainingRun, enqueue: EnqueueCheckpoint, callbacks: Sequenc
         train_dataset=run.rows,  # type: ignore[arg-type]
         data_collator=_stack,
         callbacks=[
-            Throughput(settings.tokens_per_step, flops_per_token(model, settings.seq_len), peak and peak * devices),
+            Throughput(
+                settings.tokens_per_step, flops_per_token(model, settings.seq_len), peak and peak * devices
+            ),
             PublishCheckpoints(on_checkpoint),
             *callbacks,
         ],

@@ -8,10 +8,8 @@ from tokenizers import Tokenizer
 
 from tests.conftest import TEXTS
 from xlt_hf.tokenization import (
-    ASSISTANT,
     END_OF_TEXT,
     GPT2_WORDS,
-    USER,
     balanced_sample,
     count_tokens,
     fertility,
@@ -47,7 +45,7 @@ def test_characters_never_seen_become_bytes_not_unknown(bpe):
 
 
 def test_a_vocabulary_too_small_is_refused_with_the_numbers():
-    with pytest.raises(ValueError, match="vocab_size 300 leaves 40"):
+    with pytest.raises(ValueError, match="vocab_size 300 leaves 42"):
         train_bpe(["a"], 300)
 
 
@@ -68,11 +66,11 @@ def test_text_that_spells_a_special_token_is_counted_as_text(bpe):
     assert bpe.encode(END_OF_TEXT).ids == [0]
 
 
-def test_chat_template_puts_the_answer_between_assistant_and_end(tokenizer):
+def test_chat_template_puts_question_and_answer_between_end_tokens(tokenizer):
     row = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A"}]
-    assert tokenizer.apply_chat_template(row, tokenize=False) == f"{USER}Q?{ASSISTANT}A{END_OF_TEXT}"
+    assert tokenizer.apply_chat_template(row, tokenize=False) == f"{END_OF_TEXT}Q? A{END_OF_TEXT}"
     prompt = tokenizer.apply_chat_template(row[:1], tokenize=False, add_generation_prompt=True)
-    assert prompt == f"{USER}Q?{ASSISTANT}"
+    assert prompt == f"{END_OF_TEXT}Q?"
 
 
 def test_chat_template_refuses_a_role_it_does_not_know(tokenizer):

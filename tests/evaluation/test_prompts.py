@@ -111,4 +111,4 @@ def test_rendered_prompt_ends_where_the_finetuned_answer_begins(tokenizer):
     row = closed_book(question(), "hi").messages()
     whole = tokenizer.apply_chat_template(row["prompt"] + row["completion"], tokenize=False)
     prompt = render(tokenizer, row["prompt"][0]["content"])
-    assert whole == prompt + "काठमांडू" + tokenizer.eos_token
+    assert whole == prompt + " काठमांडू" + tokenizer.eos_token

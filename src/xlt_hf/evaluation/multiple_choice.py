@@ -50,7 +50,7 @@ def likelihood_scores(
         prefix = tokenizer(render(tokenizer, choice.question), add_special_tokens=False)["input_ids"]
         for option in choice.options:
             # The end token is part of the answer: without it a prefix of a longer name would win.
-            ids = [*tokenizer(option, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+            ids = [*tokenizer(" " + option, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
             pairs += [(prefix, ids), (blank, ids)]
     logprobs = continuation_logprobs(model, tokenizer, pairs, batch_size=batch_size, progress=progress)
     scores = []

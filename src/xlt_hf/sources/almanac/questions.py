@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from xlt_hf.evaluation.normalization import normalize
+from xlt_hf.questions.blocks import BLOCK, Candidate, draw_negatives
 from xlt_hf.sources.almanac.facts import ASKED, Fact, code_of
-from xlt_hf.sources.almanac.negatives import BLOCK, Candidate, draw_negatives
 from xlt_hf.sources.almanac.pages import Almanac
 from xlt_hf.sources.schema import Question
 

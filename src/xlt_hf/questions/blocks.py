@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wrong answers that look as right as the right ones.
 
-Questions of one relation are put into blocks of four whose answers differ; the answers of the other three are
+Questions of one kind are put into blocks of four whose answers differ; the answers of the other three are
 a question's wrong ones. In a block the same four options are shown four times, and each is right once, so
 whoever sees the options only is right once in four, however unequal the answers' frequencies are.
 """
 
+import heapq
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -27,17 +28,25 @@ class Candidate:
     excluded: tuple[frozenset[str], ...]
 
 
+def is_excluded(key: tuple[str, ...], candidate: Candidate) -> bool:
+    """Whether an answer, normalised, is among what must not be offered as wrong, in some language."""
+    return any(text in excluded for text, excluded in zip(key, candidate.excluded, strict=True))
+
+
 def draw_negatives(
     candidates: Sequence[Candidate],
     normalise: Callable[[tuple[str, ...]], tuple[str, ...]],
     draw: random.Random,
+    rules_out: Callable[[tuple[str, ...], Candidate], bool] = is_excluded,
 ) -> list[list[tuple[str, ...]]]:
-    """Three wrong answers per question; fewer where the relation does not have as many.
+    """Three wrong answers per question; fewer where there are not as many.
 
     Args:
-        candidates: the questions of one relation.
+        candidates: the questions of one kind. Of answers that are equally frequent those that stand near each
+            other here share a block: their order can match them by whatever else counts.
         normalise: brings an answer to the forms that `Candidate.excluded` is made of.
         draw: decides what the frequencies leave open.
+        rules_out: whether an answer, normalised, must not be offered as wrong to a candidate.
 
     Returns:
         For each candidate the wrong answers, parallel over the languages. Questions that fit in no block
@@ -47,7 +56,7 @@ def draw_negatives(
 
     def clash(i: int, j: int) -> bool:
         """Whether j's answer may not be offered as wrong to i."""
-        return any(key in excluded for key, excluded in zip(keys[j], candidates[i].excluded, strict=True))
+        return rules_out(keys[j], candidates[i])
 
     chosen: list[list[int]] = [[] for _ in candidates]
     waiting: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -56,24 +65,32 @@ def draw_negatives(
     for i in order:
         waiting[keys[i]].append(i)
     left_over: list[int] = []
-    while waiting:
-        # Most questions left first: this makes as many blocks as there can be, and puts like with like.
-        ranked = sorted(waiting, key=lambda key: (-len(waiting[key]), waiting[key][0]))
-        block = [waiting[ranked[0]].pop()]
-        for key in ranked[1:]:
-            if len(block) == BLOCK:
-                break
-            other = waiting[key][-1]
-            if not any(clash(other, member) or clash(member, other) for member in block):
-                block.append(waiting[key].pop())
-        waiting = {key: rest for key, rest in waiting.items() if rest}
+    # Most questions left first: this makes as many blocks as there can be, and puts like with like.
+    ranked = [(-len(members), members[0], key) for key, members in waiting.items()]
+    heapq.heapify(ranked)
+    while ranked:
+        block: list[int] = []
+        passed_by = []
+        while ranked and len(block) < BLOCK:
+            entry = heapq.heappop(ranked)
+            other = waiting[entry[2]][-1]
+            if any(clash(other, member) or clash(member, other) for member in block):
+                passed_by.append(entry)
+            else:
+                block.append(waiting[entry[2]].pop())
+        for entry in passed_by:
+            heapq.heappush(ranked, entry)
+        used = {keys[member] for member in block}
         if len(block) < BLOCK:
             left_over.append(block[0])
             for member in block[1:]:
-                waiting.setdefault(keys[member], []).append(member)
-            continue
-        for member in block:
-            chosen[member] = [other for other in block if other != member]
+                waiting[keys[member]].append(member)
+        else:
+            for member in block:
+                chosen[member] = [other for other in block if other != member]
+        for key in used:
+            if members := waiting[key]:
+                heapq.heappush(ranked, (-len(members), members[0], key))
     frequency = Counter(keys)
     for i in left_over:
         chosen[i] = _by_frequency(i, keys, frequency, clash, draw)

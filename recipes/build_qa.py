@@ -10,17 +10,17 @@ Writes: dataset {ns}/{study}-{task} for every task.
 import tempfile
 from pathlib import Path
 
-from xlt_hf.recipe import RecipeArguments, run, start
+from xlt_hf.recipe import DataArguments, run, start
 
 
 def main() -> None:
-    recipe = start(RecipeArguments, __doc__)
+    recipe = start(DataArguments, __doc__)
     study = recipe.study
     artifacts = {task: recipe.map.questions(task) for task in study.tasks}
     from xlt_hf.hub.cards import questions_card
     from xlt_hf.hub.publish import already_published, publish_folder
     from xlt_hf.questions.build import build_questions, write_questions
-    from xlt_hf.sources import load_documents, load_questions
+    from xlt_hf.sources import Documents, load_questions
     from xlt_hf.study import as_dict
 
     sections = ("languages", "documents", "splits", "similarity")
@@ -29,7 +29,7 @@ def main() -> None:
         task: recipe.manifest("build_qa", {**config, "task": as_dict(study.tasks[task])}, {})
         for task in artifacts
     }
-    documents = load_documents(study, recipe.arguments.max_samples)
+    source = Documents(study, recipe.client)
     if not recipe.arguments.dry_run and all(
         [
             already_published(recipe.hub, artifacts[task], manifests[task], replace=recipe.arguments.replace)
@@ -39,6 +39,7 @@ def main() -> None:
         print(f"The questions of {study.name} are published already: nothing new.")
         return
 
+    documents = recipe.collect(source).table
     built = build_questions(documents, load_questions(study), study)
     counts = built.counts()
     if recipe.arguments.dry_run:

@@ -10,29 +10,30 @@ Writes: model {ns}/{study}-tokenizer.
 import tempfile
 from pathlib import Path
 
-from xlt_hf.recipe import RecipeArguments, run, start
+from xlt_hf.recipe import DataArguments, run, start
 
 
 def main() -> None:
-    recipe = start(RecipeArguments, __doc__)
+    recipe = start(DataArguments, __doc__)
     study, artifact = recipe.study, recipe.map.tokenizer()
     from xlt_hf.hub.cards import tokenizer_card
     from xlt_hf.hub.publish import already_published, publish_folder
-    from xlt_hf.sources import load_documents
+    from xlt_hf.sources import Documents
     from xlt_hf.study import as_dict
     from xlt_hf.tokenization import train_with_fertility, wrap
 
     config = {name: as_dict(getattr(study, name)) for name in ("languages", "documents", "tokenizer")}
-    manifest = recipe.manifest("train_tokenizer", config, {})
-    documents = load_documents(study, recipe.arguments.max_samples)
+    source = Documents(study, recipe.client)
+    manifest = recipe.manifest("train_tokenizer", config, {}, sources=source.refs)
     if recipe.arguments.dry_run:
-        recipe.finish_dry_run([artifact], {"documents": len(documents)}, [])
+        recipe.finish_dry_run([artifact], source.expected(recipe.arguments.max_samples), [])
         return
     found = already_published(recipe.hub, artifact, manifest, replace=recipe.arguments.replace)
     if found:
         print(f"{artifact.repo_id} is published already ({found.ref.revision[:8]}): nothing new.")
         return
 
+    documents = recipe.collect(source).table
     tokenizer, fertility = train_with_fertility(documents, study.languages, study.tokenizer)
     wrapped = wrap(tokenizer, study.pretraining.seq_len)
     manifest = manifest.with_counts(vocab_size=len(wrapped), documents=len(documents), fertility=fertility)

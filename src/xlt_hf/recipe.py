@@ -11,19 +11,25 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import tyro
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 from xlt_hf.artifacts import Artifact, ArtifactMap
 from xlt_hf.errors import UserError
 from xlt_hf.hub.connect import Hub, connect
 from xlt_hf.hub.inputs import Input, MissingInput, find, resolve
 from xlt_hf.hub.manifest import InputRef, Manifest, new_manifest
+from xlt_hf.progress import ProgressBars
+from xlt_hf.sources import Collected, Documents
+from xlt_hf.sources.schema import DatasetRef
 from xlt_hf.study import Study, as_dict, load_study
 
 logger = logging.getLogger(__name__)
@@ -52,6 +58,14 @@ class RecipeArguments:
     """Overwrite a published artefact that was made differently."""
     set: tuple[str, ...] = ()
     """Overrides of single study values, e.g. --set pretraining.epochs=2 name=almanac-try."""
+
+
+@dataclass(frozen=True)
+class DataArguments(RecipeArguments):
+    """Flags of the recipes that read the documents D."""
+
+    output_dir: Path = Path("outputs")
+    """Folder for what was read, counted and written so far; a killed build goes on from what it finds there."""
 
 
 Arguments = TypeVar("Arguments", bound=RecipeArguments)
@@ -89,13 +103,43 @@ class Recipe(Generic[Arguments]):
                 self._make(artifact)
         return resolve(self.hub, artifact)
 
+    def client(self) -> "HfApi":
+        """The Hub's client.
+
+        Raises:
+            UserError: there is no Hub (a dry run, and the embedded one is not running).
+        """
+        if not self.hub.endpoint:
+            raise UserError(
+                "The embedded Hub is not running, and --dry_run does not start it: run `xlt-hub serve`, or set "
+                "HF_ENDPOINT to the Hub that has the study's sources."
+            )
+        return self.hub.api
+
+    def collect(self, documents: Documents) -> Collected:
+        """Read the documents, or open what an earlier run has read."""
+        arguments = self.arguments
+        assert isinstance(arguments, DataArguments)
+        with ProgressBars() as progress:
+            return documents.collect(arguments.output_dir / "documents", arguments.max_samples, progress)
+
     def manifest(
-        self, stage: str, config: dict[str, Any], inputs: dict[str, Input], seed: int | None = None
+        self,
+        stage: str,
+        config: dict[str, Any],
+        inputs: dict[str, Input],
+        seed: int | None = None,
+        sources: Sequence[DatasetRef] = (),
     ) -> Manifest:
-        """The manifest of this run of a stage."""
+        """The manifest of this run of a stage.
+
+        Args:
+            sources: datasets of others that are read, at their resolved commits.
+        """
         if self.arguments.max_samples is not None:
             config = {**config, "max_samples": self.arguments.max_samples}
         refs: dict[str, InputRef] = {name: found.ref for name, found in inputs.items()}
+        refs |= {f"source: {s.repo_id}": InputRef(s.repo_id, "dataset", s.revision) for s in sources}
         return new_manifest(stage, self.study.name, config, refs, self.study.seed if seed is None else seed)
 
     def command_flags(self) -> list[str]:
@@ -158,7 +202,8 @@ class Recipe(Generic[Arguments]):
             del flags[at : at + 2]
         trained = artifact.launcher.startswith("accelerate")
         launcher = (
-            [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1"]
+            # --quiet: the recipe's own message is the message; the launcher would add a traceback.
+            [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1"]
             if trained
             else [sys.executable]
         )
@@ -168,7 +213,8 @@ class Recipe(Generic[Arguments]):
         environment.pop("HF_ENDPOINT", None)
         done = subprocess.run(command, env=environment, check=False)
         if done.returncode:
-            raise UserError(f"`{artifact.launcher}` ended with {done.returncode}; see its messages above.")
+            # It has said what is wrong; a second message would bury it.
+            sys.exit(done.returncode)
 
 
 def start(arguments_type: type[Arguments], description: str | None) -> Recipe[Arguments]:

@@ -70,6 +70,10 @@ class DocumentsConfig:
 
     source: Literal["almanac"]
     almanac: AlmanacConfig = dataclasses.field(default_factory=AlmanacConfig)
+    max_rejected: Fraction = 0.05
+    """Largest share of the source's rows that may be bad (empty, undecodable, duplicate, …) before a build stops."""
+    max_document_mib: PositiveInt = 8
+    """Rows with a longer text in either language, in MiB, are rejected: they are dumps, not pages."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -81,11 +85,13 @@ class TaskConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class SplitsConfig:
-    """How many pages give test, train and control questions."""
+    """How many pages, or questions, make the test, train and control splits."""
 
-    test_pages: PositiveInt
-    train_pages: PositiveInt
-    control_pages: PositiveInt
+    unit: Literal["pages", "questions"]
+    """`pages` draws pages and takes all their questions; `questions` draws single questions (paper: 1000)."""
+    test: PositiveInt
+    train: PositiveInt
+    control: PositiveInt
 
 
 @dataclass(frozen=True, config=_STRICT)

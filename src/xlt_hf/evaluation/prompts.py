@@ -82,7 +82,7 @@ def multiple_choice(question: Mapping[str, Any], language: str, rotation: int = 
     candidates = (golds[0], *negatives)
     shift = int.from_bytes(hashlib.blake2b(question["id"].encode(), digest_size=4).digest(), "big")
     orders = [(0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2), (0, 1, 3, 2), (0, 2, 1, 3), (0, 3, 2, 1)]
-    order = orders[shift % len(orders)]
+    order: tuple[int, ...] = orders[shift % len(orders)]
     turn = (shift // len(orders) + rotation) % ROTATIONS
     order = order[turn:] + order[:turn]
     options = tuple(candidates[i] for i in order)

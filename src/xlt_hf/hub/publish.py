@@ -73,7 +73,8 @@ def publish_folder(
 ) -> str:
     """Push a folder as the repository's whole content, `manifest.json` in the last commit.
 
-    Files that were there and are not in the folder are deleted. Up to `FILES_PER_COMMIT` files go in one commit.
+    Files that are there already, by their hashes, are not sent again, so that a killed push goes on where it was;
+    files that were there and are not in the folder are deleted. Up to `FILES_PER_COMMIT` files go in one commit.
 
     Returns:
         The commit id that `main` points to, after its files' hashes have been compared with the folder's.
@@ -81,27 +82,21 @@ def publish_folder(
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    api = hub.api
-    api.create_repo(
-        artifact.repo_id,
-        repo_type=artifact.repo_type,
-        private=hub.private,
-        exist_ok=True,
-        space_sdk=space_sdk,
-    )
+    api, repo_id, repo_type = hub.api, artifact.repo_id, artifact.repo_type
+    api.create_repo(repo_id, repo_type=repo_type, private=hub.private, exist_ok=True, space_sdk=space_sdk)
+    remote = _remote_hashes(hub, artifact)
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     paths.remove(MANIFEST_NAME)
     last = [path for path in paths if path == "README.md"] + [MANIFEST_NAME]
-    first = [path for path in paths if path not in last]
+    first = [path for path in paths if path not in last and not _same(folder / path, remote.get(path))]
     if len(first) + len(last) <= FILES_PER_COMMIT:
         batches = [first + last]
     else:
         batches = [first[i : i + FILES_PER_COMMIT] for i in range(0, len(first), FILES_PER_COMMIT)] + [last]
-    present = set(api.list_repo_files(artifact.repo_id, repo_type=artifact.repo_type))
-    stale = present - set(paths) - {MANIFEST_NAME, ".gitattributes"}
-    if len(batches) > 1 and MANIFEST_NAME in present:
+    stale = set(remote) - set(paths) - {MANIFEST_NAME, ".gitattributes"}
+    if len(batches) > 1 and MANIFEST_NAME in remote:
         # While the data are replaced in several commits, no reader may take the mixture for complete.
-        api.delete_file(MANIFEST_NAME, artifact.repo_id, repo_type=artifact.repo_type)
+        api.delete_file(MANIFEST_NAME, repo_id, repo_type=repo_type)
     sha = ""
     for number, batch in enumerate(batches, 1):
         operations: list = [
@@ -110,11 +105,32 @@ def publish_folder(
         if number == len(batches):
             operations += [CommitOperationDelete(path) for path in sorted(stale)]
         part = f" ({number}/{len(batches)})" if len(batches) > 1 else ""
-        sha = api.create_commit(
-            artifact.repo_id, operations, commit_message=message + part, repo_type=artifact.repo_type
-        ).oid
+        sha = api.create_commit(repo_id, operations, commit_message=message + part, repo_type=repo_type).oid
     verify_pushed(hub, artifact, folder, [*paths, MANIFEST_NAME], sha)
     return sha
+
+
+def _remote_hashes(hub: Hub, artifact: Artifact) -> dict[str, tuple[str, bool]]:
+    """Path -> (hash, whether it is the sha256 of an LFS file) of every file on `main`."""
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = hub.api.list_repo_tree(artifact.repo_id, repo_type=artifact.repo_type, recursive=True)
+    return {
+        entry.path: (entry.lfs.sha256, True) if entry.lfs else (entry.blob_id, False)
+        for entry in tree
+        if isinstance(entry, RepoFile)
+    }
+
+
+def _same(path: Path, remote: tuple[str, bool] | None) -> bool:
+    """Whether a local file is the remote one."""
+    from huggingface_hub.utils.sha import git_hash, sha_fileobj
+
+    if remote is None:
+        return False
+    digest, lfs = remote
+    with open(path, "rb") as file:
+        return (sha_fileobj(file).hex() if lfs else git_hash(file.read())) == digest
 
 
 def verify_pushed(hub: Hub, artifact: Artifact, folder: Path, paths: Sequence[str], revision: str) -> None:
@@ -123,7 +139,7 @@ def verify_pushed(hub: Hub, artifact: Artifact, folder: Path, paths: Sequence[st
     Raises:
         IncompletePush: a file is missing there or differs.
     """
-    from huggingface_hub.utils.sha import git_hash, sha_fileobj
+    from huggingface_hub.hf_api import RepoFile
 
     wrong = []
     for start in range(0, len(paths), FILES_PER_COMMIT):
@@ -131,19 +147,12 @@ def verify_pushed(hub: Hub, artifact: Artifact, folder: Path, paths: Sequence[st
         infos = hub.api.get_paths_info(
             artifact.repo_id, batch, repo_type=artifact.repo_type, revision=revision
         )
-        remote = {info.path: info for info in infos}
+        remote = {info.path: info for info in infos if isinstance(info, RepoFile)}
         for path in batch:
             info = remote.get(path)
             if info is None:
                 wrong.append(f"{path} is missing")
-                continue
-            with open(folder / path, "rb") as file:
-                lfs = getattr(info, "lfs", None)
-                if lfs is not None:
-                    same = sha_fileobj(file).hex() == lfs.sha256
-                else:
-                    same = git_hash(file.read()) == getattr(info, "blob_id", None)
-            if not same:
+            elif not _same(folder / path, (info.lfs.sha256, True) if info.lfs else (info.blob_id, False)):
                 wrong.append(f"{path} differs")
     if wrong:
         raise IncompletePush(

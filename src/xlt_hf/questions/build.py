@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from xlt_hf.artifacts import QUESTION_COLUMNS, QUESTION_SPLITS
 from xlt_hf.questions.similarity import TfidfIndex
 from xlt_hf.questions.splits import Splits, draw_splits
-from xlt_hf.sources.schema import Document, Question
+from xlt_hf.sources.schema import Question
+from xlt_hf.sources.table import DocumentTable
 from xlt_hf.study import Languages, Study
 
 
@@ -42,9 +43,7 @@ class BuiltQuestions:
         }
 
 
-def build_questions(
-    documents: Sequence[Document], questions: Sequence[Question], study: Study
-) -> BuiltQuestions:
+def build_questions(documents: DocumentTable, questions: Sequence[Question], study: Study) -> BuiltQuestions:
     """Draw test, train and control questions and give each its page's nearest pages.
 
     Args:
@@ -55,30 +54,35 @@ def build_questions(
         SplitsInfeasible: too few pages for what the study asks.
     """
     source = study.languages.source
-    row_of = {document.title: row for row, document in enumerate(documents)}
-    texts = [document.text[source] for document in documents]
-    doc_ids = [document.doc_id for document in documents]
     settings = study.similarity
-    index = TfidfIndex(texts, ids=doc_ids, words=settings.words, sublinear_tf=settings.sublinear_tf)
+    index = TfidfIndex(
+        documents.texts(source),
+        ids=documents.doc_ids,
+        words=settings.words,
+        sublinear_tf=settings.sublinear_tf,
+    )
 
     def neighbours(rows: np.ndarray) -> np.ndarray:
         return index.nearest(rows, settings.top_k)[0]
 
-    page = np.array([row_of.get(q.title, -1) for q in questions], dtype=np.int64)
+    page = documents.rows_of([q.title for q in questions])
+    page_ids = documents.gather(page[page >= 0], ["doc_id"])["doc_id"].to_pylist()
+    strata = np.full(len(page), "", object)
+    strata[page >= 0] = [_kind(doc_id) for doc_id in page_ids]
     draw = draw_splits(
         page,
         neighbours,
         question_ids=[q.id for q in questions],
-        doc_ids=doc_ids,
-        n_test=study.splits.test_pages,
-        n_train=study.splits.train_pages,
-        n_control=study.splits.control_pages,
-        unit="pages",
-        stratum=[_kind(documents[row].doc_id) if row >= 0 else "" for row in page],
+        doc_ids=documents.doc_ids,
+        n_test=study.splits.test,
+        n_train=study.splits.train,
+        n_control=study.splits.control,
+        unit=study.splits.unit,
+        stratum=strata.tolist() if study.splits.unit == "pages" else None,
         relation=[q.relation for q in questions],
         answer_length=[len(q.answer[source][0]) for q in questions],
-        page_length=[len(text) for text in texts],
-        question_texts=[q.question[source] for q in questions],
+        page_length=documents.text_lengths(source),
+        question_texts=[q.question[source] or "" for q in questions],
         seed=study.seed,
     )
     control_near = neighbours(draw.control_pages)
@@ -90,7 +94,9 @@ def build_questions(
         (draw.control_pages, control_near),
     ):
         for row, neighbours_of in zip(rows, found, strict=True):
-            near[int(row)] = [documents[i].title for i in neighbours_of if i >= 0]
+            near[int(row)] = documents.gather(neighbours_of[neighbours_of >= 0], ["title"])[
+                "title"
+            ].to_pylist()
     chosen = {"train": draw.train, "test": draw.test, "control": draw.control}
     splits = {
         split: [dataclasses.replace(questions[i], nearest_pages=near[int(page[i])]) for i in chosen[split]]

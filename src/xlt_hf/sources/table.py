@@ -28,7 +28,7 @@ class Texts(Sequence[str]):
             for start in range(0, len(chunk), _STREAM_ROWS):
                 yield from chunk.slice(start, _STREAM_ROWS).to_pylist()
 
-    def __getitem__(self, row):  # type: ignore[no-untyped-def]
+    def __getitem__(self, row):
         if isinstance(row, slice):
             start, stop, step = row.indices(len(self))
             taken = self.column.slice(start, max(0, stop - start)).to_pylist()
@@ -74,7 +74,7 @@ class DocumentTable(Sequence[Document]):
     def __len__(self) -> int:
         return self.table.num_rows
 
-    def __getitem__(self, row):  # type: ignore[no-untyped-def]
+    def __getitem__(self, row):
         if isinstance(row, slice):
             start, stop, step = row.indices(len(self))
             if step != 1:
@@ -121,6 +121,36 @@ class DocumentTable(Sequence[Document]):
     def text_bytes(self, language: str) -> np.ndarray:
         """UTF-8 bytes of each text, `int64[n]`."""
         return np.asarray(pc.binary_length(self.text_column(language)), dtype=np.int64)
+
+    def text_lengths(self, language: str) -> np.ndarray:
+        """Characters of each text, `int64[n]`."""
+        return np.asarray(pc.utf8_length(self.text_column(language)), dtype=np.int64)
+
+    def gather(self, rows: np.ndarray, columns: Sequence[str] = DOCUMENT_COLUMNS) -> pa.Table:
+        """The documents of some rows, in the order given, copied into memory.
+
+        Arrow's own `take` joins the chunks of a text column first, which would be the whole corpus.
+
+        Args:
+            rows: `int64[n]`, each once or more.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        pieces = []
+        for name in columns:
+            chunks = self.table[name].chunks
+            starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
+            bounds = np.searchsorted(ascending, starts)
+            found = [
+                chunk.take(pa.array(ascending[low:high] - start))
+                for chunk, start, low, high in zip(chunks, starts, bounds, bounds[1:], strict=False)
+                if high > low
+            ]
+            pieces.append(pa.concat_arrays(found) if found else pa.array([], pa.string()))
+        inverse = np.empty(len(rows), np.int64)
+        inverse[order] = np.arange(len(rows))
+        return pa.table([piece.take(pa.array(inverse)) for piece in pieces], names=list(columns))
 
     def rows_of(self, titles: Sequence[str]) -> np.ndarray:
         """Row of the document that has each source-language title, `int64[len(titles)]`, -1 where none has."""

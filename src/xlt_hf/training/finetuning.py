@@ -89,7 +89,7 @@ def finetune(
             "parameters": trainable,
             "loss": next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), None),
         }
-        enqueue(counts["epoch"], counts, _merged(trainer) if run.use_peft else fill)
+        enqueue(round(state.epoch or 0), counts, _merged(trainer) if run.use_peft else fill)
 
     trainer = SFTTrainer(
         model=run.model,
@@ -148,7 +148,7 @@ def _merged(trainer: SFTTrainer) -> Callable[[Path], None]:
     def fill(folder: Path) -> None:
         import copy
 
-        merged = copy.deepcopy(trainer.accelerator.unwrap_model(trainer.model)).merge_and_unload()  # type: ignore
+        merged = copy.deepcopy(trainer.accelerator.unwrap_model(trainer.model)).merge_and_unload()
         merged.save_pretrained(folder)
 
     return fill

@@ -57,4 +57,4 @@ def flops_per_token(model: LlamaForCausalLM, seq_len: int) -> float:
 
 def backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     """The Rust tokenizer inside a transformers tokenizer."""
-    return tokenizer._tokenizer  # type: ignore[attr-defined]
+    return tokenizer._tokenizer

@@ -80,7 +80,7 @@ def pretrain(
     trainer = Trainer(
         model=model,
         args=_arguments(run),
-        train_dataset=run.rows,  # type: ignore[arg-type]
+        train_dataset=run.rows,
         data_collator=_stack,
         callbacks=[
             Throughput(

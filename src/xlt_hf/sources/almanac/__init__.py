@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from xlt_hf.sources.almanac.config import AlmanacConfig
 from xlt_hf.sources.almanac.pages import build_almanac
 from xlt_hf.sources.almanac.questions import all_questions
-from xlt_hf.sources.schema import Document, Question
+from xlt_hf.sources.schema import Document, Question, QuestionBatch
 
-__all__ = ["AlmanacConfig", "documents", "questions"]
+__all__ = ["AlmanacConfig", "documents", "questions", "read_questions", "size"]
 
 
 def documents(languages: Sequence[str], seed: int, config: AlmanacConfig) -> list[Document]:
@@ -47,10 +47,20 @@ def documents(languages: Sequence[str], seed: int, config: AlmanacConfig) -> lis
     return pages
 
 
+def size(languages: Sequence[str], seed: int, config: AlmanacConfig) -> int:
+    """How many pages there are; arguments and errors are those of `documents`."""
+    return len(build_almanac(tuple(languages), seed, config).pages)
+
+
 def questions(languages: Sequence[str], seed: int, config: AlmanacConfig) -> list[Question]:
     """All candidate questions on the pages of `documents`, `nearest_pages` empty; splitting is another's job.
 
     Arguments and errors are those of `documents`.
     """
-    almanac = build_almanac(tuple(languages), seed, config)
-    return all_questions(almanac)[0]
+    return read_questions(languages, seed, config).questions
+
+
+def read_questions(languages: Sequence[str], seed: int, config: AlmanacConfig) -> QuestionBatch:
+    """`questions`, and how many facts gave none, by reason."""
+    found, dropped = all_questions(build_almanac(tuple(languages), seed, config))
+    return QuestionBatch(found, dict(dropped))

@@ -1,21 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
+import tracemalloc
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import TEXTS
+from xlt_hf.corpora.order import hash_keys
 from xlt_hf.corpora.stream import PackedRows
-from xlt_hf.corpora.tokens import TokenStore, TokenStoreError, open_part, tokenise_part
+from xlt_hf.corpora.tokens import TokenShard, TokenStore
 from xlt_hf.errors import UserError
 
 END = 999
 
 
-def store(documents: dict[str, list[int]], language: str = "en") -> TokenStore:
-    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in documents.values()])]).astype(np.int64)
-    values = np.array([i for ids in documents.values() for i in ids], dtype=np.uint16)
-    return TokenStore(values, offsets, list(documents), language)
+def store(documents: dict[str, list[int]], language: str = "en", shards: int = 1) -> TokenStore:
+    """Documents cut into shards, their ids as a list or, in every second shard, as an Arrow column."""
+    cuts = np.linspace(0, len(documents), shards + 1).astype(int)
+    made = []
+    for number, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+        texts, names = list(documents.values())[start:stop], list(documents)[start:stop]
+        offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in texts])]).astype(np.int64)
+        values = np.array([i for ids in texts for i in ids], dtype=np.uint16)
+        made.append(TokenShard(values, offsets, pa.array(names, pa.string()) if number % 2 else names))
+    return TokenStore(made, language)
 
 
 DOCUMENTS = st.dictionaries(
@@ -30,12 +39,19 @@ def flat(rows: PackedRows) -> list[int]:
     return np.concatenate([rows.tokens(i) for i in range(len(rows))]).tolist()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
-    en=DOCUMENTS, hi=DOCUMENTS, seq_len=st.integers(1, 7), epochs=st.integers(1, 3), seed=st.integers(0, 3)
+    en=DOCUMENTS,
+    hi=DOCUMENTS,
+    seq_len=st.integers(1, 7),
+    epochs=st.integers(1, 3),
+    seed=st.integers(0, 3),
+    shards=st.integers(1, 4),
 )
-def test_the_stream_is_the_ordered_documents_with_end_tokens_cut_every_seq_len(en, hi, seq_len, epochs, seed):
-    stores = [store(en), store(hi, "hi")]
+def test_the_stream_is_the_ordered_documents_with_end_tokens_cut_every_seq_len(
+    en, hi, seq_len, epochs, seed, shards
+):
+    stores = [store(en, shards=shards), store(hi, "hi")]
     total = epochs * sum(len(ids) + 1 for docs in (en, hi) for ids in docs.values())
     if total < seq_len:
         with pytest.raises(UserError, match="do not fill one row"):
@@ -43,9 +59,39 @@ def test_the_stream_is_the_ordered_documents_with_end_tokens_cut_every_seq_len(e
         return
     rows = PackedRows(stores, seq_len=seq_len, end_token=END, epochs=epochs, seed=seed)
     texts = [*en.values(), *hi.values()]
-    expected = [token for e in range(epochs) for d in rows.order(e)[0] for token in (*texts[d], END)]
+    # The order of all models published so far: by the hash of language and id, ties as they stand.
+    names = [f"en:{d}" for d in en] + [f"hi:{d}" for d in hi]
+    expected = [
+        token
+        for e in range(epochs)
+        for d in np.argsort(hash_keys(names, seed, purpose=f"epoch-{e}"), kind="stable")
+        for token in (*texts[d], END)
+    ]
     assert flat(rows) == expected[: len(rows) * seq_len]
     assert total - len(rows) * seq_len < seq_len
+
+
+def test_rows_of_the_models_published_before_are_the_same():
+    en = {f"d{i}": list(range(i * 10, i * 10 + i % 4)) for i in range(8)}
+    hi = {f"d{i}": list(range(500 + i * 10, 500 + i * 10 + i % 3)) for i in range(0, 8, 2)}
+    rows = PackedRows([store(en, shards=3), store(hi, "hi", 2)], seq_len=7, end_token=END, epochs=3, seed=5)
+    assert [rows.tokens(i).tolist() for i in range(len(rows))] == GOLDEN
+
+
+# Printed by commit 4ad5a00, before parts had shards.
+GOLDEN = [
+    [540, 999, 70, 71, 72, 999, 520],
+    [521, 999, 20, 21, 999, 999, 999],
+    [50, 999, 999, 60, 61, 999, 10],
+    [999, 30, 31, 32, 999, 999, 30],
+    [31, 32, 999, 540, 999, 70, 71],
+    [72, 999, 520, 521, 999, 999, 10],
+    [999, 60, 61, 999, 50, 999, 999],
+    [999, 20, 21, 999, 999, 50, 999],
+    [540, 999, 60, 61, 999, 999, 10],
+    [999, 20, 21, 999, 999, 30, 31],
+    [32, 999, 999, 999, 520, 521, 999],
+]
 
 
 def test_rows_read_in_any_order_are_the_same():
@@ -80,23 +126,20 @@ def test_max_rows_and_bounds():
         rows[1]
 
 
-def test_tokenised_part_holds_each_document_s_ids(bpe, tmp_path):
-    texts = [*TEXTS["hi"], "", "<|endoftext|>"]
-    ids = [f"d{i}" for i in range(len(texts))]
-    made = tokenise_part(bpe, ids, texts, "hi", tmp_path / "part")
-    again = tokenise_part(bpe, ids, ["not read"] * len(ids), "hi", tmp_path / "part")
-    for s in (made, again):
-        assert list(s.doc_ids) == ids
-        assert s.values.dtype == np.uint16
-        for i, text in enumerate(TEXTS["hi"]):
-            assert s.values[s.offsets[i] : s.offsets[i + 1]].tolist() == bpe.encode(text).ids
-        assert s.offsets[3] == s.offsets[4], "the empty document is empty"
-        assert 0 not in s.values[s.offsets[4] :], "text cannot forge an end of document"
-
-
-def test_a_damaged_part_is_refused(bpe, tmp_path):
-    tokenise_part(bpe, ["a"], ["Nepal is a country."], "en", tmp_path / "part")
-    with open(tmp_path / "part" / "values.bin", "ab") as file:
-        file.write(b"x")
-    with pytest.raises(TokenStoreError, match="is damaged"):
-        open_part(tmp_path / "part", "en")
+def test_twelve_million_documents_fit_in_two_gibibytes():
+    documents, full, budget = 100_000, 12_000_000, 2 << 30
+    ids = pa.array([f"{i:020d}" for i in range(documents)])
+    lengths = np.full(documents, 3, dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    shard = TokenShard(np.zeros(int(offsets[-1]), np.uint16), offsets, ids)
+    tracemalloc.start()
+    try:
+        rows = PackedRows([TokenStore([shard], "en")], seq_len=2048, end_token=END, epochs=2)
+        rows.order(0)
+        rows.order(1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # One slice of names stands as Python objects at a time, whatever the corpus' size.
+    names = 65_536 * 300
+    assert (peak - names) / documents * full < budget, f"{peak / documents:.0f} bytes a document"

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset, load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -56,6 +58,8 @@ def load_token_stores(
 ) -> list[TokenStore]:
     """A filter's parts as memory-mapped tokens; each part is tokenised once per corpora and tokenizer commit.
 
+    Texts are read from the memory-mapped data set a few hundred rows at a time.
+
     Args:
         unit: `document`, or `paragraph` for each line of a document on its own.
     """
@@ -65,17 +69,13 @@ def load_token_stores(
     for language in languages:
         dataset = load_corpus(hub, corpora, config, language)
         parts = dataset.unique("part")
-        column = dataset.with_format("numpy")["part"][:]
+        column = dataset.data.column("part")
         for part in parts:
-            rows = dataset.select((column == part).nonzero()[0]) if len(parts) > 1 else dataset
-            ids, texts = rows["doc_id"][:], rows["text"][:]
-            if unit == "paragraph":
-                lines = [
-                    (f"{i}#{n}", line)
-                    for i, text in zip(ids, texts, strict=True)
-                    for n, line in enumerate(text.split("\n"))
-                    if line
-                ]
-                ids, texts = [i for i, _ in lines], [line for _, line in lines]
-            stores.append(tokenise_part(tokenizer, ids, texts, language, folder / part))
+            rows = dataset
+            if len(parts) > 1:
+                # A run of rows is a slice of the Arrow table; others are read through a list of their numbers.
+                rows = dataset.select(np.flatnonzero(pc.equal(column, part)))
+            stores.append(
+                tokenise_part(tokenizer, rows["doc_id"], rows["text"], language, folder / part, unit=unit)
+            )
     return stores

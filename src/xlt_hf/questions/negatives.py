@@ -1,0 +1,552 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three wrong answers per question, parallel across the languages, and what they give away by themselves.
+
+Offline, the wrong answers are other questions' right ones: of the same type, excluding whatever may be true, in blocks
+in which each answer is right as often as any other (`blocks`). A chat model makes them up (paper §4.1: GPT-4o), and
+they are checked here. `question_blind_baseline` measures what options alone tell, under either.
+"""
+
+import dataclasses
+import json
+import random
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import regex
+from pydantic import BaseModel, ConfigDict
+
+from xlt_hf.evaluation.normalization import normalize
+from xlt_hf.questions.blocks import BLOCK, Candidate, draw_negatives, is_excluded
+from xlt_hf.questions.cache import ReplyCache
+from xlt_hf.questions.chat import ChatClient, ChatRequest
+from xlt_hf.questions.config import ChatConfig, NegativesConfig
+from xlt_hf.questions.scripts import (
+    has_letters,
+    in_script,
+    language_name,
+    locale_of,
+    script_name,
+    writes_spaces,
+)
+from xlt_hf.sources.schema import Question
+
+WANTED = BLOCK - 1
+_RULE = "xl"
+
+
+@dataclasses.dataclass(frozen=True)
+class WithNegatives:
+    """Questions with three wrong answers in each language, and what became of the rest.
+
+    Attributes:
+        questions: in the order that they came in.
+        dropped: how many others, by reason: ``no_answer`` (in one of the languages), ``too_few_negatives``
+            (offline) and ``no_valid_negatives`` (the chat model, after all repairs).
+        types: offline only: type of answer -> how many questions drew from it.
+    """
+
+    questions: list[Question]
+    dropped: dict[str, int]
+    types: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+def add_negatives(
+    questions: Sequence[Question],
+    languages: Sequence[str],
+    config: NegativesConfig,
+    seed: int,
+    cache: ReplyCache | None = None,
+) -> WithNegatives:
+    """Wrong answers for the questions that have none, as a study's settings say.
+
+    Args:
+        questions: of one split. Splits are drawn apart: in a block that spans two of them, what is right in one
+            tells what is wrong in the other.
+        languages: (source, target) codes, or the source alone.
+        config: which generator.
+        seed: of the offline generator.
+        cache: of the chat model's replies.
+
+    Raises:
+        ChatError: the chat model cannot be asked, or the budget is used up; replies that have come are kept.
+    """
+    if config.kind == "chat":
+        assert config.chat is not None
+        assert cache is not None
+        return generate_chat_negatives(questions, languages, config.chat, cache)
+    return draw_offline_negatives(questions, languages, seed)
+
+
+def _sorted_out(
+    questions: Sequence[Question], languages: Sequence[str]
+) -> tuple[list[int], set[int], Counter[str]]:
+    """Positions that need wrong answers, positions that have them, and drops."""
+    need, have, dropped = [], set(), Counter[str]()
+    for i, question in enumerate(questions):
+        if all(len(question.negatives.get(language, ())) == WANTED for language in languages):
+            have.add(i)
+        elif not all(question.answer.get(language) for language in languages):
+            dropped["no_answer"] += 1
+        else:
+            need.append(i)
+    return need, have, dropped
+
+
+def _co_true(questions: Sequence[Question], languages: Sequence[str]) -> list[tuple[frozenset[str], ...]]:
+    """Per question and language, normalised: all that may be true of it.
+
+    Its own answers, those of questions of the same wording, and those to the same relation of the same page.
+    """
+    shared: dict[tuple[str, ...], list[set[str]]] = defaultdict(lambda: [set() for _ in languages])
+    forms = [
+        [
+            {normalize(answer, _RULE, language) for answer in question.answer.get(language, ())}
+            for language in languages
+        ]
+        for question in questions
+    ]
+
+    def families(question: Question) -> Iterator[tuple[str, ...]]:
+        if question.title:
+            yield "page", question.title, question.relation
+        for language in languages:
+            if text := question.question.get(language):
+                yield "text", language, normalize(text, _RULE, language)
+
+    for question, answers in zip(questions, forms, strict=True):
+        for family in families(question):
+            for known, more in zip(shared[family], answers, strict=True):
+                known |= more
+    return [
+        tuple(
+            frozenset(answers[i].union(*(shared[family][i] for family in families(question))))
+            for i in range(len(languages))
+        )
+        for question, answers in zip(questions, forms, strict=True)
+    ]
+
+
+def holds(text: str, part: str, language: str) -> bool:
+    """Whether one normalised text is a run of the words of another: `1972` of `december 1972`, not `1` of `10`.
+
+    In a language that writes no spaces, a run of its characters.
+    """
+    if writes_spaces(language):
+        return f" {part} " in f" {text} "
+    return part in text
+
+
+def _too_close(text: str, golds: frozenset[str], language: str) -> bool:
+    return any(holds(text, gold, language) or holds(gold, text, language) for gold in golds)
+
+
+# Offline
+
+
+def draw_offline_negatives(
+    questions: Sequence[Question], languages: Sequence[str], seed: int
+) -> WithNegatives:
+    """Wrong answers from the other questions of the list: same type, like length, like frequency.
+
+    Args:
+        questions: those that have wrong answers in each language are handed on as they are, and lend none.
+        languages: codes; the first one decides the types.
+        seed: decides what is left open. The order of the questions does too.
+    """
+    need, have, dropped = _sorted_out(questions, languages)
+    co_true = _co_true(questions, languages)
+    by_type: dict[str, list[int]] = defaultdict(list)
+    for i in need:
+        by_type[answer_type(questions[i], languages[0])].append(i)
+    drawn: dict[int, list[tuple[str, ...]]] = {}
+    for kind in sorted(by_type):
+        draw = random.Random(f"{seed}|negatives|{kind}")
+        members = list(by_type[kind])
+        draw.shuffle(members)
+        # Near each other in this order is near in length: that is who shares a block.
+        members.sort(key=lambda i: len(questions[i].answer[languages[0]][0]))
+        candidates = [
+            Candidate(tuple(questions[i].answer[language][0] for language in languages), co_true[i])
+            for i in members
+        ]
+
+        def normalise(answer: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(normalize(text, _RULE, lang) for text, lang in zip(answer, languages, strict=True))
+
+        def rules_out(key: tuple[str, ...], candidate: Candidate) -> bool:
+            return is_excluded(key, candidate) or any(
+                _too_close(text, golds, language)
+                for text, golds, language in zip(key, candidate.excluded, languages, strict=True)
+            )
+
+        for i, negatives in zip(members, draw_negatives(candidates, normalise, draw, rules_out), strict=True):
+            drawn[i] = negatives
+    kept, types = [], Counter[str]()
+    for i, question in enumerate(questions):
+        if i in have:
+            kept.append(question)
+        elif i in drawn and len(drawn[i]) < WANTED:
+            dropped["too_few_negatives"] += 1
+        elif i in drawn:
+            kept.append(_with(question, languages, drawn[i]))
+            types[answer_type(question, languages[0])] += 1
+    return WithNegatives(kept, dict(sorted(dropped.items())), dict(sorted(types.items())))
+
+
+def _with(question: Question, languages: Sequence[str], negatives: Sequence[tuple[str, ...]]) -> Question:
+    columns = {language: [negative[i] for negative in negatives] for i, language in enumerate(languages)}
+    return dataclasses.replace(question, negatives={**question.negatives, **columns})
+
+
+# What a question asks for, by the words that it is asked with; other languages go by the answer's shape alone.
+_ASKS = {
+    "en": (
+        ("number", r"\bhow (?:many|much|long|old|far|tall|high|big|large|deep|often|fast)\b"),
+        ("time", r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|century|decade)\b"),
+        ("place", r"\bwhere\b|\b(?:what|which) (?:country|city|state|county|continent)\b"),
+        ("person", r"\b(?:who|whom|whose)\b"),
+    ),
+    "hi": (
+        ("number", r"(?:^|\s)(?:कितने|कितना|कितनी)(?:\s|$)"),
+        ("time", r"(?:^|\s)कब(?:\s|$)|किस (?:वर्ष|साल|दिन|महीने|तारीख)"),
+        ("place", r"(?:^|\s)(?:कहाँ|कहां)(?:\s|$)|किस (?:देश|शहर|राज्य|जगह)"),
+        ("person", r"(?:^|\s)(?:कौन|किसने|किसका|किसकी|किसके)(?:\s|$)"),
+    ),
+}
+_YEAR = regex.compile(r"(?:1\d|20)\d\d")
+_AMOUNT = regex.compile(r"(?:about |around |over |nearly |[~≈+−-])?\p{Sc}?\d.*", regex.DOTALL)
+
+
+def answer_type(question: Question, language: str) -> str:
+    """What kind of thing the answer is: the relation where there is one, else by its shape and the question's words.
+
+    Returns:
+        ``relation:<name>``, or a shape: ``year``, ``date``, ``number:`` with what kind of number, or ``entity:`` or
+        ``short:`` with what is asked for, such as ``entity:person``.
+    """
+    if question.relation:
+        return f"relation:{question.relation}"
+    answer = question.answer[language][0].strip()
+    asked = _asked_for(normalize(question.question.get(language) or "", _RULE, language), language)
+    if _YEAR.fullmatch("".join(str(unicodedata.decimal(char, char)) for char in answer)):
+        return "year"
+    dated = bool(_months(language) & set(normalize(answer, _RULE, language).split()))
+    digits = any(char.isdecimal() for char in answer)
+    if (dated and digits) or (asked == "time" and (dated or digits)):
+        return "date"
+    if _AMOUNT.fullmatch(answer) or asked == "number":
+        if regex.search(r"\p{Sc}", answer):
+            return "number:money"
+        if "%" in answer:
+            return "number:share"
+        if not digits:
+            return "number:words"
+        return "number:with_unit" if has_letters(answer) else "number:digits"
+    # A script without capitals has no names that show by their looks.
+    shape = "short" if answer[:1].islower() else "entity"
+    return f"{shape}:{asked or 'other'}"
+
+
+def _asked_for(text: str, language: str) -> str:
+    for kind, pattern in _ASKS.get(language, ()):
+        if regex.search(pattern, text):
+            return kind
+    return ""
+
+
+@lru_cache
+def _months(language: str) -> frozenset[str]:
+    locale = locale_of(language)
+    if locale is None:
+        return frozenset()
+    return frozenset(
+        normalize(name, _RULE, language)
+        for width in ("wide", "abbreviated")
+        for name in locale.months["format"][width].values()
+    )
+
+
+# A chat model
+
+
+class _Pair(BaseModel):
+    """One wrong answer in both languages."""
+
+    model_config = ConfigDict(extra="forbid")
+    source: str
+    target: str
+
+
+class _Pairs(BaseModel):
+    """The reply of a chat model."""
+
+    model_config = ConfigDict(extra="forbid", title="negatives")
+    negatives: list[_Pair]
+
+
+class _Single(BaseModel):
+    """One wrong answer where there is one language only."""
+
+    model_config = ConfigDict(extra="forbid")
+    source: str
+
+
+class _Singles(BaseModel):
+    """The reply of a chat model where there is one language only."""
+
+    model_config = ConfigDict(extra="forbid", title="negatives")
+    negatives: list[_Single]
+
+
+def generate_chat_negatives(
+    questions: Sequence[Question], languages: Sequence[str], config: ChatConfig, cache: ReplyCache
+) -> WithNegatives:
+    """Wrong answers that a chat model makes up, one request per question, checked here.
+
+    Raises:
+        ChatError: the model cannot be asked, or the budget is used up; replies that have come are kept.
+    """
+    need, have, dropped = _sorted_out(questions, languages)
+    co_true = _co_true(questions, languages)
+    client = ChatClient(config, cache)
+    requests = [_request(questions[i], languages, co_true[i]) for i in need]
+    replies = dict(zip(need, client.ask_all(requests, "Negatives"), strict=True))
+    kept = []
+    for i, question in enumerate(questions):
+        if i in have:
+            kept.append(question)
+        elif i in replies and replies[i].value is None:
+            dropped["no_valid_negatives"] += 1
+        elif i in replies:
+            kept.append(_with(question, languages, list(_options(replies[i].value, languages))))
+    return WithNegatives(kept, dict(sorted(dropped.items())))
+
+
+def _options(reply: Any, languages: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for pair in reply.negatives:
+        yield tuple(getattr(pair, side).strip() for side in ("source", "target")[: len(languages)])
+
+
+def _request(
+    question: Question, languages: Sequence[str], co_true: tuple[frozenset[str], ...]
+) -> ChatRequest:
+    sides = dict(zip(("source", "target"), languages, strict=False))
+    named = " and ".join(f"`{side}` in {language_name(language)}" for side, language in sides.items())
+    keys = ", ".join(f'"{side}": …' for side in sides)
+    system = (
+        "You write multiple-choice questions. For a question and its right answer give three wrong answers that someone "
+        "who does not know could take for right: of the same kind as the right answer, written in the same form, of "
+        "about its length, and as well known. They are wrong beyond doubt: not true, not another name of the right "
+        "answer, not a part of it and not containing it. All three differ from each other. Give each one as "
+        f'{named}, the same thing in each. Reply with JSON: {{"negatives": [{{{keys}}}, three times]}}.'
+    )
+    case = {
+        side: {"question": question.question.get(language), "answers": question.answer[language]}
+        for side, language in sides.items()
+    }
+
+    def check(reply: _Pairs | _Singles) -> list[str]:
+        options = list(_options(reply, languages))
+        if len(options) != WANTED:
+            return [f"there are {len(options)} wrong answers, not {WANTED}"]
+        problems: list[str] = []
+        for i, language in enumerate(languages):
+            problems += _problems([option[i] for option in options], question, language, co_true[i])
+        return problems
+
+    return ChatRequest(
+        system, json.dumps(case, ensure_ascii=False), _Pairs if len(languages) > 1 else _Singles, check
+    )
+
+
+def _problems(
+    options: Sequence[str], question: Question, language: str, co_true: frozenset[str]
+) -> Iterator[str]:
+    """What is wrong with the wrong answers in one language, in words that the model is told."""
+    forms = [normalize(option, _RULE, language) for option in options]
+    own = frozenset(normalize(answer, _RULE, language) for answer in question.answer[language])
+    native = in_script(question.answer[language][0], language)
+    name = language_name(language)
+    for option, form in zip(options, forms, strict=True):
+        if not form:
+            yield f"one in {name} is empty"
+        elif form in co_true:
+            yield f"{option!r} is right"
+        elif _too_close(form, own, language):
+            yield f"{option!r} is a part of a right answer, or contains one"
+        elif native and not in_script(option, language):
+            yield f"{option!r} is not in the {script_name(language)} script"
+    if len(set(forms)) < len(forms):
+        yield f"those in {name} are not distinct: {', '.join(map(repr, options))}"
+
+
+# What the options give away
+
+
+_FOLDS = 5
+
+
+def question_blind_baseline(
+    questions: Sequence[Question],
+    language: str,
+    seed: int,
+    *,
+    train: Sequence[Question] | None = None,
+    max_questions: int = 4000,
+) -> dict[str, Any]:
+    """How often whoever sees the four options, but not the question, picks the right one; chance is a quarter.
+
+    ``frequency`` picks the option that is right most often elsewhere. ``learned`` is a logistic regression on each
+    option's characters (1- to 3-grams) and on how it stands among the four: its length, digits, capitals, and how
+    much it resembles the others.
+
+    Args:
+        questions: with three wrong answers in `language`; others are left out.
+        language: whose options.
+        seed: of folds and the sample.
+        train: what to learn from, such as the train split. Without it the questions are cut into five folds and
+            each is judged by what the other four teach; questions with the same four options stay together, as
+            there each right answer would give away the others.
+        max_questions: at most so many, drawn at random, of either.
+
+    Returns:
+        ``language``, ``n``, ``chance``, and per method ``correct`` (n options that tie for the best count 1/n where
+        the right one is among them), ``accuracy``, ``ci_low``, ``ci_high`` (95%, Wilson) and ``p_value`` (exact
+        binomial, two-sided, against chance); a method is None where there are too few questions for it.
+    """
+    draw = np.random.default_rng(seed)
+    rows = _option_rows(questions, language, draw, max_questions)
+    taught = None if train is None else _option_rows(train, language, draw, max_questions)
+    result: dict[str, Any] = {"language": language, "n": len(rows), "chance": 1 / BLOCK}
+    folds = list(_folds(rows, taught, seed))
+    for name, score in (("frequency", _score_by_frequency), ("learned", _score_by_learning)):
+        correct, total = 0.0, 0
+        for learn, judge in folds:
+            scores = score(learn, judge, language)  # (questions, 4)
+            best = scores == scores.max(axis=1, keepdims=True)
+            credit = best / best.sum(axis=1, keepdims=True)
+            correct += float(sum(shares[row.gold] for row, shares in zip(judge, credit, strict=True)))
+            total += len(judge)
+        result[name] = _proportion(correct, total) if total else None
+    return result
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _OptionRow:
+    options: tuple[str, ...]
+    forms: tuple[str, ...]
+    gold: int
+
+
+def _option_rows(
+    questions: Sequence[Question], language: str, draw: np.random.Generator, most: int
+) -> list[_OptionRow]:
+    able = [
+        question
+        for question in questions
+        if question.answer.get(language) and len(question.negatives.get(language, ())) == WANTED
+    ]
+    if len(able) > most:
+        able = [able[i] for i in sorted(draw.choice(len(able), most, replace=False))]
+    rows = []
+    for question in able:
+        options = [question.answer[language][0], *question.negatives[language]]
+        order = draw.permutation(BLOCK)
+        shuffled = tuple(options[i] for i in order)
+        forms = tuple(normalize(option, _RULE, language) for option in shuffled)
+        rows.append(_OptionRow(shuffled, forms, int(np.flatnonzero(order == 0)[0])))
+    return rows
+
+
+def _folds(
+    rows: Sequence[_OptionRow], taught: Sequence[_OptionRow] | None, seed: int
+) -> Iterator[tuple[list[_OptionRow], list[_OptionRow]]]:
+    """(what is learnt from, what is judged) pairs."""
+    if taught is not None:
+        if taught and rows:
+            yield list(taught), list(rows)
+        return
+    groups = {form: i for i, form in enumerate({frozenset(row.forms): None for row in rows})}
+    order = list(range(len(groups)))
+    random.Random(f"{seed}|folds").shuffle(order)
+    fold_of = [order[groups[frozenset(row.forms)]] % _FOLDS for row in rows]
+    for fold in range(_FOLDS):
+        learn = [row for row, of in zip(rows, fold_of, strict=True) if of != fold]
+        judge = [row for row, of in zip(rows, fold_of, strict=True) if of == fold]
+        if learn and judge:
+            yield learn, judge
+
+
+def _score_by_frequency(
+    learn: Sequence[_OptionRow], judge: Sequence[_OptionRow], language: str
+) -> np.ndarray:
+    right = Counter(row.forms[row.gold] for row in learn)
+    return np.array([[right[form] for form in row.forms] for row in judge], dtype=np.float64)
+
+
+def _score_by_learning(learn: Sequence[_OptionRow], judge: Sequence[_OptionRow], language: str) -> np.ndarray:
+    from scipy.sparse import csr_matrix, hstack
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), lowercase=False, sublinear_tf=True)
+    letters.fit([option for row in learn for option in row.options])
+    scaler = StandardScaler()
+
+    def features(rows: Sequence[_OptionRow], *, fit: bool) -> Any:
+        ngrams = letters.transform([option for row in rows for option in row.options])
+        among = _among_four(rows, ngrams)
+        return hstack(
+            [ngrams, csr_matrix(scaler.fit_transform(among) if fit else scaler.transform(among))]
+        ).tocsr()
+
+    labels = np.array([i == row.gold for row in learn for i in range(BLOCK)])
+    model = LogisticRegression(max_iter=1000).fit(features(learn, fit=True), labels)
+    return model.decision_function(features(judge, fit=False)).reshape(-1, BLOCK)
+
+
+def _among_four(rows: Sequence[_OptionRow], ngrams: Any) -> np.ndarray:
+    """How each option stands among the four (`float64[4 * questions, features]`)."""
+    plain = np.array(
+        [
+            [
+                len(option),
+                len(option.split()),
+                sum(char.isdigit() for char in option) / max(1, len(option)),
+                option[:1].isupper(),
+            ]
+            for row in rows
+            for option in row.options
+        ],
+        dtype=np.float64,
+    ).reshape(-1, BLOCK, 4)
+    from_mean = plain - plain.mean(axis=1, keepdims=True)
+    lengths = plain[:, :, 0]
+    longest = lengths == lengths.max(axis=1, keepdims=True)
+    shortest = lengths == lengths.min(axis=1, keepdims=True)
+    likeness = np.zeros(lengths.shape)
+    for shift in range(1, BLOCK):
+        others = np.roll(np.arange(ngrams.shape[0]).reshape(-1, BLOCK), shift, axis=1).ravel()
+        likeness += np.asarray(ngrams.multiply(ngrams[others]).sum(axis=1)).reshape(-1, BLOCK)
+    likeness -= likeness.mean(axis=1, keepdims=True)
+    stacked = np.concatenate([from_mean, np.stack([longest, shortest, likeness], axis=2)], axis=2)
+    return stacked.reshape(-1, stacked.shape[2])
+
+
+def _proportion(correct: float, total: int) -> dict[str, float]:
+    from scipy.stats import binomtest
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(round(correct), total, method="wilson")
+    return {
+        "correct": correct,
+        "accuracy": correct / total,
+        "ci_low": float(low),
+        "ci_high": float(high),
+        "p_value": float(binomtest(round(correct), total, 1 / BLOCK).pvalue),
+    }

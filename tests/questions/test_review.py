@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import csv
 import io
+import json
 
 import pytest
 from hypothesis import example, given, settings
@@ -211,6 +212,19 @@ def test_a_legacy_encoding_and_a_missing_file(tmp_path):
         read_review(path)
     with pytest.raises(ReviewError, match="Cannot read the review"):
         read_review(tmp_path / "none.csv")
+
+
+def test_sorting_the_sheet_makes_no_other_dataset():
+    one, other = (Correction(answer=("क", "ख"), comment="c", row=row) for row in (2, 9))
+    assert one.causes() == other.causes()
+    causes = json.loads(json.dumps(one.causes()))
+    assert causes == {
+        "question": None,
+        "answer": ["क", "ख"],
+        "negatives": None,
+        "comment": "c",
+        "reject": False,
+    }
 
 
 def test_corrections_are_applied_by_id():

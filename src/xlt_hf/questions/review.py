@@ -78,6 +78,16 @@ class Correction:
         """Whether a text is corrected."""
         return not (self.question is None and self.answer is None and self.negatives is None)
 
+    def causes(self) -> dict[str, Any]:
+        """What of it decides the published files, as plain JSON data: all but the row that it stood in."""
+        return {
+            "question": self.question,
+            "answer": self.answer and list(self.answer),
+            "negatives": self.negatives and list(self.negatives),
+            "comment": self.comment,
+            "reject": self.reject,
+        }
+
 
 def write_review(
     path: Path,

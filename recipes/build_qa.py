@@ -2,58 +2,63 @@
 """Find each page's nearest pages by TF-IDF, draw the test, train and control questions, publish one dataset a task.
 
     python recipes/build_qa.py
+    python recipes/build_qa.py --review review.csv --replace
 
-Reads:  the study's source of documents and of questions.
+Reads:  the study's sources of documents and of questions; {ns}/{study}-tokenizer where a task has passages.
 Writes: dataset {ns}/{study}-{task} for every task.
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from xlt_hf.recipe import DataArguments, run, start
 
 
-def main() -> None:
-    recipe = start(DataArguments, __doc__)
-    study = recipe.study
-    artifacts = {task: recipe.map.questions(task) for task in study.tasks}
-    from xlt_hf.hub.cards import questions_card
-    from xlt_hf.hub.publish import already_published, publish_folder
-    from xlt_hf.questions.build import build_questions, write_questions
-    from xlt_hf.sources import Documents, load_questions
-    from xlt_hf.study import as_dict
+@dataclass(frozen=True)
+class QuestionArguments(DataArguments):
+    review: Path | None = None
+    """A corrected `review.csv` of an earlier build; its corrections are applied by id."""
+    memory_budget: float = 4.0
+    """GiB that the nearest pages may take; a larger index lies on the disk."""
+    jobs: int = -1
+    """Parallel workers of the nearest pages (-1: all cores)."""
+    executor: str = "local"
+    """Where the nearest pages are computed: `local`, or `dask://host:port` of a running scheduler."""
 
-    sections = ("languages", "documents", "splits", "similarity")
-    config = {name: as_dict(getattr(study, name)) for name in sections}
-    manifests = {
-        task: recipe.manifest("build_qa", {**config, "task": as_dict(study.tasks[task])}, {})
-        for task in artifacts
-    }
-    source = Documents(study, recipe.client)
-    if not recipe.arguments.dry_run and all(
-        [
-            already_published(recipe.hub, artifacts[task], manifests[task], replace=recipe.arguments.replace)
-            for task in artifacts
-        ]
-    ):
+
+def main() -> None:
+    recipe = start(QuestionArguments, __doc__)
+    arguments, study = recipe.arguments, recipe.study
+    artifacts = {task: recipe.map.questions(task) for task in study.tasks}
+    from xlt_hf.corpora.estimate import estimate
+    from xlt_hf.questions.build import Machine
+    from xlt_hf.questions.publish import QuestionStage
+    from xlt_hf.questions.review import read_review
+    from xlt_hf.sources import CandidateQuestions, Documents
+
+    documents = Documents(study, recipe.client)
+    if arguments.dry_run:
+        recipe.finish_dry_run(
+            list(artifacts.values()), estimate(study, documents.expected(arguments.max_samples)), []
+        )
+        return
+    candidates = {name: CandidateQuestions(study, name, recipe.client) for name in study.questions}
+    corrections = read_review(arguments.review) if arguments.review else {}
+    memory = int(arguments.memory_budget * 2**30)
+    machine = Machine(memory, arguments.jobs, arguments.executor, scratch=arguments.output_dir)
+    stage = QuestionStage(recipe, documents, candidates, corrections, machine)
+    if stage.published():
         print(f"The questions of {study.name} are published already: nothing new.")
         return
 
-    documents = recipe.collect(source).table
-    built = build_questions(documents, load_questions(study), study)
-    counts = built.counts()
-    if recipe.arguments.dry_run:
-        recipe.finish_dry_run(list(artifacts.values()), counts, [])
-        return
-    for task, artifact in artifacts.items():
-        manifest = manifests[task].with_counts(**counts)
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            write_questions(built, study.tasks[task].kind, study.languages, folder)
-            questions_card(study, artifact, manifest, task).save(folder / "README.md")
-            sha = publish_folder(recipe.hub, artifact, folder, manifest, f"Questions of {study.name}: {task}")
-        print(f"Published {recipe.hub.url(artifact.repo_id, 'dataset')} at {sha[:8]}.")
-    print("  " + ", ".join(f"{split} {n}" for split, n in counts["questions"].items()))
+    for name, tasks in stage.tasks_by_source().items():
+        built = stage.build(name)
+        for task in tasks:
+            with tempfile.TemporaryDirectory() as folder:
+                sha = stage.publish(built, task, Path(folder))
+            print(f"Published {recipe.hub.url(artifacts[task].repo_id, 'dataset')} at {sha[:8]}.")
+        print("  " + ", ".join(f"{split} {len(rows)}" for split, rows in built.splits.items()))
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ class ArtifactMap:
             "dataset",
             self._id(task),
             self._command("build_qa"),
+            inputs=("tokenizer",) if self.study.tasks[task].kind == "in_context" else (),
             splits=QUESTION_SPLITS,
             columns=QUESTION_COLUMNS,
         )

@@ -21,7 +21,16 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from xlt_hf.errors import UserError
+from xlt_hf.questions.config import NegativesConfig, TranslationConfig
 from xlt_hf.sources.almanac import AlmanacConfig
+from xlt_hf.sources.files import FilesConfig
+from xlt_hf.sources.natural_questions import NaturalQuestionsConfig
+from xlt_hf.sources.nq_open import NqOpenConfig
+from xlt_hf.sources.published import PublishedConfig
+from xlt_hf.sources.sangraha import SangrahaConfig
+from xlt_hf.sources.squad import SquadConfig
+from xlt_hf.sources.wiki_translate import WikiTranslateConfig
+from xlt_hf.sources.xquad import XquadConfig
 
 STUDIES_FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -66,10 +75,14 @@ class HubConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class DocumentsConfig:
-    """Where the aligned documents D come from."""
+    """Where the aligned documents D come from; the section named like the source has its settings."""
 
-    source: Literal["almanac"]
-    almanac: AlmanacConfig = dataclasses.field(default_factory=AlmanacConfig)
+    source: Literal["almanac", "wiki_translate", "sangraha", "xquad", "files"]
+    almanac: AlmanacConfig | None = None
+    wiki_translate: WikiTranslateConfig | None = None
+    sangraha: SangrahaConfig | None = None
+    xquad: XquadConfig | None = None
+    files: FilesConfig | None = None
     max_rejected: Fraction = 0.05
     """Largest share of the source's rows that may be bad (empty, undecodable, duplicate, …) before a build stops."""
     max_document_mib: PositiveInt = 8
@@ -77,10 +90,33 @@ class DocumentsConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class QuestionsConfig:
+    """One source of questions; its name is the key in `questions`."""
+
+    source: Literal["almanac", "natural_questions", "nq_open", "squad", "xquad", "published"]
+    splits: Literal["drawn", "prescribed"] = "drawn"
+    """`drawn`: test, train and control questions are drawn on pages of D, as `splits` says. `prescribed`: the source's
+    own train and test questions, no control: for reading comprehension, where the passage is given."""
+    natural_questions: NaturalQuestionsConfig | None = None
+    nq_open: NqOpenConfig | None = None
+    squad: SquadConfig | None = None
+    xquad: XquadConfig | None = None
+    published: PublishedConfig | None = None
+    translation: TranslationConfig = dataclasses.field(default_factory=TranslationConfig)
+    """What fills in the target language of questions that lack it."""
+    negatives: NegativesConfig = dataclasses.field(default_factory=NegativesConfig)
+    """What gives questions without negatives three wrong answers."""
+    max_questions: PositiveInt | None = None
+    """Most questions to read."""
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TaskConfig:
     """One finetuning and evaluation task; its name is the key in `tasks`."""
 
     kind: Literal["closed_book", "multiple_choice", "in_context"]
+    questions: RepoSegment | None = None
+    """Name of its source of questions (default: the study's first)."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -207,6 +243,7 @@ class Study:
     languages: Languages
     hub: HubConfig
     documents: DocumentsConfig
+    questions: Annotated[dict[RepoSegment, QuestionsConfig], Field(min_length=1)]
     tasks: Annotated[dict[RepoSegment, TaskConfig], Field(min_length=1)]
     splits: SplitsConfig
     similarity: SimilarityConfig
@@ -226,6 +263,10 @@ class Study:
     def default_task(self) -> str:
         """The first task of the file."""
         return next(iter(self.tasks))
+
+    def questions_of(self, task: str) -> str:
+        """Name of the source of a task's questions."""
+        return self.tasks[task].questions or next(iter(self.questions))
 
     def size(self, name: str | None) -> str:
         """`name`, or the default size; an unknown name is an error that lists the known ones."""
@@ -374,6 +415,36 @@ def _cross_check(study: Study, path: Path) -> None:
     problems = []
     if study.languages.source == study.languages.target:
         problems.append(f"languages: source and target are both '{study.languages.source}'.")
+    if getattr(study.documents, study.documents.source) is None:
+        problems.append(
+            f"documents: the source is {study.documents.source}; add a section {study.documents.source}."
+        )
+    for name, questions in study.questions.items():
+        if questions.source != "almanac" and getattr(questions, questions.source) is None:
+            problems.append(
+                f"questions.{name}: the source is {questions.source}; add a section {questions.source}."
+            )
+        if questions.source == "almanac" and study.documents.source != "almanac":
+            problems.append(
+                f"questions.{name}: the almanac's questions are about the almanac's documents alone."
+            )
+    for task, settings in study.tasks.items():
+        if settings.questions is not None and settings.questions not in study.questions:
+            known = ", ".join(study.questions)
+            problems.append(
+                f"tasks.{task}.questions: there are no '{settings.questions}'; questions are {known}."
+            )
+            continue
+        drawn = study.questions[study.questions_of(task)].splits == "drawn"
+        if drawn and study.questions_of(task) != study.questions_of(study.default_task):
+            problems.append(
+                f"tasks.{task}.questions: the corpora lose the pages of one source's questions, those of the first task "
+                f"({study.default_task}); the questions of another source need splits: prescribed."
+            )
+    if study.questions[study.questions_of(study.default_task)].splits != "drawn":
+        problems.append(
+            f"tasks.{study.default_task}: the first task decides which pages are removed; its questions need splits: drawn."
+        )
     for task in study.tasks:
         if task not in study.finetuning:
             problems.append(

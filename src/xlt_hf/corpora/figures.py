@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter
 
 from xlt_hf.corpora.audit import BUCKETS
 from xlt_hf.corpora.levels import LEVELS
@@ -70,6 +71,7 @@ def partition_figure(counts: Mapping[str, Any], languages: Languages) -> Figure:
             left += width
     axes.set_yticks(range(len(rows)), rows)
     axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(EngFormatter())
     axes.set_xlabel(f"tokens of {target}; {languages.source} is one part, the same at every filter")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(
@@ -103,6 +105,7 @@ def audit_figure(counts: Mapping[str, Any]) -> Figure:
             bottom = [b + h for b, h in zip(bottom, heights, strict=True)]
         axes.set_title(f"documents that mention {label}", fontsize=9)
         axes.set_xlabel("filter")
+        axes.set_xticks([row["filter"] for row in rows])
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("test questions")
     panels[-1].legend(

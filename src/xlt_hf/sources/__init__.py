@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where documents and questions come from: one module per source, one schema for all."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlt_hf.sources.collect import Collected, Progress, collect, collection_name
-from xlt_hf.sources.schema import DatasetRef, Document, DocumentSource, Question
+from xlt_hf.sources.schema import DatasetRef, Document, DocumentSource, Question, QuestionBatch
 from xlt_hf.sources.table import DocumentTable
 
 if TYPE_CHECKING:
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
 
     from xlt_hf.study import Study
 
-__all__ = ["Collected", "DatasetRef", "Document", "DocumentTable", "Documents", "Question"]
+__all__ = [
+    "CandidateQuestions",
+    "Collected",
+    "DatasetRef",
+    "Document",
+    "DocumentTable",
+    "Documents",
+    "Question",
+]
 
 
 class Documents:
@@ -47,6 +56,7 @@ class Documents:
         if self.source is None:
             from xlt_hf.sources import almanac
 
+            assert study.documents.almanac is not None
             documents, download = (
                 almanac.size(study.languages.both(), study.seed, study.documents.almanac),
                 0,
@@ -77,6 +87,7 @@ class Documents:
         if self.source is None:
             from xlt_hf.sources import almanac
 
+            assert study.documents.almanac is not None
             pages = almanac.documents(study.languages.both(), study.seed, study.documents.almanac)
             table = DocumentTable.from_documents(pages[:max_samples], study.languages.both())
             return Collected(table, {}, None)
@@ -101,13 +112,70 @@ class Documents:
         )
 
 
-def load_questions(study: "Study") -> list[Question]:
-    """All candidate questions of a study, not split yet, `nearest_pages` empty."""
-    from xlt_hf.sources import almanac
+class CandidateQuestions:
+    """All candidate questions of one of the study's sources: pinned, not read before `read`.
 
-    return almanac.questions(study.languages.both(), study.seed, study.documents.almanac)
+    Args:
+        study: says which source.
+        name: key in its `questions`.
+        api: client of the Hub that the source's datasets are on.
+
+    Raises:
+        SourceError: a dataset, a revision or a file is missing.
+    """
+
+    def __init__(self, study: "Study", name: str, api: "Callable[[], HfApi]") -> None:
+        from xlt_hf.sources.pin import Pinned, pin
+
+        self.study = study
+        self.settings = study.questions[name]
+        self._api = api
+        if self.settings.source == "almanac":
+            self._config, self.pinned = None, Pinned()
+        else:
+            self._config, self.pinned = pin(getattr(self.settings, self.settings.source), api())
+
+    @property
+    def refs(self) -> list[DatasetRef]:
+        """Hub datasets that are read, at their commits."""
+        return self.pinned.refs
+
+    def read(
+        self, max_questions: int | None = None, progress: Progress = lambda what, done, total: None
+    ) -> QuestionBatch:
+        """The questions, not split yet (unless the source prescribes it), `nearest_pages` empty.
+
+        Args:
+            max_questions: read at most so many, beside the study's own limit.
+        """
+        study, languages = self.study, self.study.languages.both()
+        if self._config is None:
+            from xlt_hf.sources import almanac
+
+            assert study.documents.almanac is not None
+            return almanac.read_questions(languages, study.seed, study.documents.almanac)
+        limits = [n for n in (max_questions, self.settings.max_questions) if n is not None]
+        module = importlib.import_module(f"xlt_hf.sources.{self.settings.source}")
+        return module.read(self._config, languages, self._api(), min(limits) if limits else None, progress)
 
 
 def _document_source(study: "Study", api: "Callable[[], HfApi]") -> DocumentSource | None:
     """The study's source; None for the almanac, which is generated in memory."""
+    documents, languages = study.documents, study.languages.both()
+    if documents.wiki_translate is not None and documents.source == "wiki_translate":
+        from xlt_hf.sources.wiki_translate import WikiTranslate
+
+        return WikiTranslate(documents.wiki_translate, languages, api())
+    if documents.sangraha is not None and documents.source == "sangraha":
+        from xlt_hf.sources.sangraha import Sangraha
+
+        return Sangraha(documents.sangraha, languages, api())
+    if documents.xquad is not None and documents.source == "xquad":
+        from xlt_hf.sources.xquad import Xquad
+
+        return Xquad(documents.xquad, languages, api())
+    if documents.files is not None and documents.source == "files":
+        from xlt_hf.sources.files import UserFiles
+
+        return UserFiles(documents.files, languages, api())
     return None

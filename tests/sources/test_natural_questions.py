@@ -95,11 +95,13 @@ def test_rows_that_give_no_question_are_counted(api):
     no_annotation = natural_question("7", "T", "q", [])
     no_struct = {**natural_question("8", "T", "q", [["a"]]), "annotations": None}
     no_page = {**natural_question("9", "T", "q", [["a"]]), "document": None}
-    rows = [good, *BAD.values(), no_annotation, no_struct, no_page]
+    no_address = natural_question("10", "No_address", "q", [["a"]], url=None)
+    rows = [good, no_address, *BAD.values(), no_annotation, no_struct, no_page]
     seed(api, "xlt-hf/nq-bad", {"default/train-0.parquet": parquet(rows, NATURAL_QUESTIONS_SCHEMA)})
     config = NaturalQuestionsConfig(repo_id="xlt-hf/nq-bad", files=("default/*.parquet",))
     batch = natural_questions.read(config, EN_HI, api)
-    assert [q.title for q in batch.questions] == ["Chandragupta Maurya"]
+    assert [q.title for q in batch.questions] == ["Chandragupta Maurya", "No address"]
+    assert batch.questions[1].url == "https://en.wikipedia.org/wiki/No_address"
     assert batch.dropped == {**dict.fromkeys(BAD, 1), "no_answer": 3, "no_title": 2}
 
 

@@ -70,6 +70,10 @@ def test_all_questions_come_out_with_their_spans(api, commits):
             assert question.answer[language][0] in question.context[language]
 
 
+def test_as_many_questions_as_asked_for(api, commits):
+    assert len(xquad.read(XquadConfig(), EN_HI, api, 7).questions) == 7
+
+
 def test_titles_from_a_file(api, commits, tmp_path):
     # Far from SQuAD: neither the dataset nor its id is needed.
     nowhere = {"titles_repo_id": "xlt-hf/no-squad"}

@@ -15,7 +15,7 @@ from xlt_hf.sources.columns import read_rows
 from xlt_hf.sources.hub_files import STRICT, HubFiles
 from xlt_hf.sources.question_rows import BadRow, Progress, gather, id_of, source_only, text_of
 from xlt_hf.sources.schema import Question, QuestionBatch
-from xlt_hf.sources.titles import page_title
+from xlt_hf.sources.titles import page_title, page_url
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -73,11 +73,13 @@ def read(
             yield from read_rows(store, entry.path, COLUMNS)
 
     def make(row: Mapping[str, Any]) -> Question:
+        question_id = id_of(row["id"])
+        title = page_title(text_of(row["title"], "no_title"))
         return source_only(
             languages,
-            question_id=id_of(row["id"]),
-            title=page_title(text_of(row["title"], "no_title")),
-            url=text_of(row["url"], "no_title"),
+            question_id=question_id,
+            title=title,
+            url=text_of(row["url"], "no_title") if row["url"] else page_url(title, languages[0]),
             question=text_of(row["question"], "no_question").strip(),
             answers=_by_votes(row["short_answers"], row["yes_no"]),
         )

@@ -24,7 +24,7 @@ from xlt_hf.sources.hub_files import (
     SourceError,
     content_hash,
 )
-from xlt_hf.sources.question_rows import BadRow, gather, id_of, spans_in, text_of
+from xlt_hf.sources.question_rows import BadRow, Progress, gather, id_of, spans_in, text_of
 from xlt_hf.sources.schema import DatasetRef, Question, QuestionBatch, SourceSize
 from xlt_hf.sources.titles import page_title, page_url, raw_title
 
@@ -195,18 +195,24 @@ class Xquad:
                 "target_text": _joined([p.context[target] for p in paragraphs]),
             }
 
-    def questions(self, split: str = "") -> QuestionBatch:
+    def questions(
+        self,
+        split: str = "",
+        max_questions: int | None = None,
+        progress: Progress = lambda what, done, total: None,
+    ) -> QuestionBatch:
         """All questions in both languages, with contexts and one gold answer each.
 
         Args:
             split: split that the source prescribes for them, or `""`.
+            max_questions: stop after so many.
         """
         rows = [{"row": row} for row in self._joined_rows()]
 
         def make(row: Mapping[str, Any]) -> Question:
             return self._question(row["row"], split)
 
-        return gather(rows, make, self.refs())
+        return gather(rows, make, self.refs(), max_questions, progress)
 
     def _question(self, row: _Row, split: str) -> Question:
         if row.problem:
@@ -272,10 +278,11 @@ class Xquad:
         found: dict[tuple[str, Any], dict[str, Any]] = {}
         mismatched: set[tuple[str, Any]] = set()
         for row in self._joined_rows():
-            if not row.title or source not in row.raw:
+            contexts = {lang: _text_or_none(side["context"]) for lang, side in row.raw.items()}
+            if not row.title or contexts.get(source) is None:
                 continue
-            key = (row.title, row.raw[source]["context"])
-            translated = row.raw[target]["context"] if target in row.raw else None
+            key = (row.title, contexts[source])
+            translated = contexts.get(target)
             known = found.setdefault(key, {source: key[1], target: translated})
             if translated is not None and known[target] is None:
                 known[target] = translated
@@ -297,6 +304,11 @@ class Xquad:
         return whole
 
 
+def _text_or_none(value: Any) -> str | bytes | None:
+    """A raw value that can be a passage."""
+    return value if isinstance(value, (str, bytes)) and value.strip() else None
+
+
 def _joined(contexts: Sequence[Any]) -> Any:
     """Paragraphs as the lines of one text, each on one line; raw bytes where they are not UTF-8, for the collector."""
     try:
@@ -306,10 +318,19 @@ def _joined(contexts: Sequence[Any]) -> Any:
     return "\n".join(" ".join(text.splitlines()) for text in texts)
 
 
-def read(config: XquadConfig, languages: Sequence[str], api: "HfApi") -> QuestionBatch:
+def read(
+    config: XquadConfig,
+    languages: Sequence[str],
+    api: "HfApi",
+    max_questions: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> QuestionBatch:
     """All questions of XQuAD, in no split.
+
+    Args:
+        max_questions: stop after so many.
 
     Raises:
         SourceError: a dataset, a revision, a column or a title is missing.
     """
-    return Xquad(config, languages, api).questions()
+    return Xquad(config, languages, api).questions("", max_questions, progress)

@@ -52,13 +52,19 @@ def main() -> None:
         print(f"The questions of {study.name} are published already: nothing new.")
         return
 
+    unknown = set(corrections)
     for name, tasks in stage.tasks_by_source().items():
-        built = stage.build(name)
+        built, ids = stage.build(name)
+        unknown -= ids
         for task in tasks:
             with tempfile.TemporaryDirectory() as folder:
                 sha = stage.publish(built, task, Path(folder))
             print(f"Published {recipe.hub.url(artifacts[task].repo_id, 'dataset')} at {sha[:8]}.")
         print("  " + ", ".join(f"{split} {len(rows)}" for split, rows in built.splits.items()))
+    if unknown:
+        print(
+            f"{len(unknown)} corrections are for rows that no dataset has: {', '.join(sorted(unknown)[:5])}."
+        )
 
 
 if __name__ == "__main__":

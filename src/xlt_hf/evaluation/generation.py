@@ -6,10 +6,15 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from xlt_hf.errors import UserError
 from xlt_hf.evaluation.prompts import render
 
 Progress = Callable[[int], object]
 """Called with the number of items just finished."""
+
+
+class NoRoomForPrompt(UserError):
+    """The answer would take the model's whole window."""
 
 
 class Inputs:
@@ -26,6 +31,11 @@ class Inputs:
         rendered = [render(tokenizer, prompt) for prompt in prompts]
         ids = tokenizer(rendered, add_special_tokens=False)["input_ids"] if rendered else []
         limit = window - room
+        if limit < 1:
+            raise NoRoomForPrompt(
+                f"A window of {window} tokens leaves none for the prompt when {room} are kept for the answer: lower "
+                "evaluation.max_new_tokens, or use a model with a longer context."
+            )
         self.truncated = sum(len(row) > limit for row in ids)
         self.ids: list[list[int]] = [row[-limit:] for row in ids]
 

@@ -206,10 +206,9 @@ def complete_questions(
         review.append(reviewed)
     notes: dict[str, Any] = {"translation": dict(translated_counts)}
     if corrections:
-        here = {q.id for rows in built.splits.values() for q in rows}
         notes["review"] = {
             "corrected": sum(r["corrected"] for r in review),
-            "unknown_ids": sorted(set(corrections) - here),
+            "not_in_context": sorted(i for r in review for i in r["not_in_context"]),
         }
     kept = {reason: n for reason, n in dropped.items() if n}
     return dataclasses.replace(built, splits=splits, dropped=kept, negative_types=dict(types), notes=notes)

@@ -81,7 +81,7 @@ class QuestionStage:
         config["task"] = as_dict(study.tasks[task])
         config["local_files"] = self.documents.content_key + self.candidates[name].pinned.local
         if self.corrections:
-            rows = {key: dataclasses.asdict(value) for key, value in sorted(self.corrections.items())}
+            rows = {key: value.causes() for key, value in sorted(self.corrections.items())}
             config["review"] = rows
         refs = list(dict.fromkeys([*self.documents.refs, *self.candidates[name].refs]))
         inputs = {}
@@ -89,8 +89,8 @@ class QuestionStage:
             inputs["tokenizer"] = self.recipe.require(self.recipe.map.tokenizer())
         return self.recipe.manifest("build_qa", config, inputs, sources=refs)
 
-    def build(self, name: str) -> BuiltQuestions:
-        """Read, split and complete one source's questions."""
+    def build(self, name: str) -> tuple[BuiltQuestions, set[str]]:
+        """Read, split and complete one source's questions; also the ids of all that were drawn, rejected ones too."""
         study = self.recipe.study
         settings = study.questions[name]
         with ProgressBars() as progress:
@@ -99,8 +99,9 @@ class QuestionStage:
                 built = draw_questions(self._collected.table, batch, study, self.machine, progress)
             else:
                 built = prescribed_questions(batch)
+        drawn = {question.id for rows in built.splits.values() for question in rows}
         with ReplyCache(default_cache_path()) as cache:
-            return complete_questions(
+            complete = complete_questions(
                 built,
                 self._collected.table,
                 study.languages,
@@ -110,6 +111,7 @@ class QuestionStage:
                 cache=cache,
                 corrections=self.corrections,
             )
+        return complete, drawn
 
     def publish(self, built: BuiltQuestions, task: str, folder: Path) -> str:
         """Publish one task's dataset; returns its commit."""

@@ -2,13 +2,18 @@
 from __future__ import annotations
 
 import json
+import pickle
+import socket
+import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.metrics.pairwise import linear_kernel
 
 from xlt_hf.errors import UserError
@@ -105,8 +110,6 @@ def test_result_does_not_depend_on_how_the_work_is_cut(monkeypatch, counts, dens
 
 
 def test_equals_sklearn_on_zipfian_documents(counts):
-    from sklearn.feature_extraction.text import TfidfTransformer
-
     matrix = TfidfTransformer().fit_transform(counts)
     rows = np.arange(0, 3_000, 150)
     full = linear_kernel(matrix[rows], matrix)
@@ -114,6 +117,24 @@ def test_equals_sklearn_on_zipfian_documents(counts):
     best = np.argpartition(-full, 999, axis=1)[:, :1_000]
     np.testing.assert_allclose(scores, -np.sort(-np.take_along_axis(full, best, 1), axis=1), atol=1e-6)
     np.testing.assert_allclose(np.take_along_axis(full, found, 1), scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("sublinear_tf", [False, True])
+@pytest.mark.parametrize("spread", [30, 100])
+@pytest.mark.parametrize("top_k", [40, 300])
+def test_scores_closer_than_single_precision(monkeypatch, top_k, spread, sublinear_tf):
+    """Scores some 1e-9 apart, all from the matrix product, whose own roundings are larger than that."""
+    monkeypatch.setattr(similarity, "_DENSE_SHARE", 0.0)
+    rng = np.random.default_rng(5)
+    counts = np.tile(rng.integers(1, 30, 64), (600, 1)) * 1_000 + rng.integers(0, spread, (600, 64))
+    matrix = TfidfTransformer(sublinear_tf=sublinear_tf).fit_transform(counts)
+    scores = (matrix[:1] @ matrix.T).toarray()[0]
+    gaps = -np.diff(np.sort(scores)[::-1])
+    assert np.median(gaps) < 1e-8
+    index = TfidfIndex.from_counts(sp.csr_matrix(counts), sublinear_tf=sublinear_tf)
+    found, reached = index.nearest(np.array([0]), top_k)
+    np.testing.assert_allclose(reached[0], np.sort(scores)[::-1][:top_k], atol=1.1e-10)
+    np.testing.assert_allclose(scores[found[0]], reached[0], atol=1.1e-10)
 
 
 def test_workers_and_files_give_the_same(tmp_path):
@@ -159,15 +180,30 @@ def test_counts_above_sixteen_bits():
     np.testing.assert_allclose(scores, -np.sort(-sklearn_scores(texts, [0])), atol=1e-6)
 
 
+def letters_marks_pattern():
+    """Letters, marks and numbers as a class for `re`, made from the Unicode table, not by `regex`."""
+    in_word = [unicodedata.category(chr(c))[0] in "LMN" for c in range(sys.maxunicode + 1)]
+    edges = np.flatnonzero(np.diff(np.array([0, *in_word, 0], np.int8))).reshape(-1, 2)
+    return "[" + "".join(f"\\U{a:08x}-\\U{b - 1:08x}" for a, b in edges.tolist()) + "]+"
+
+
 @pytest.mark.skipif(not XQUAD.exists(), reason=f"no {XQUAD}")
-def test_xquad_articles():
-    data = json.loads(XQUAD.read_text(encoding="utf-8"))["data"]
+@pytest.mark.parametrize("language", ["en", "hi"])
+@pytest.mark.parametrize("words", ["letters_marks", "sklearn"])
+def test_xquad_articles_equal_linear_kernel_and_argsort(words, language):
+    """All 48 real articles against a vectoriser that shares no code with ours."""
+    path = XQUAD.with_name(f"xquad.{language}.json")
+    data = json.loads(path.read_text(encoding="utf-8"))["data"]
     texts = ["\n".join(p["context"] for p in article["paragraphs"]) for article in data]
-    ids = [article["title"] for article in data]
-    rows = list(range(48))
-    for words in ("letters_marks", "sklearn"):
-        found, scores = nearest(texts, np.array(rows), 10, ids=ids, words=words)
-        check(texts, rows, 10, ids, found, scores, sklearn_scores(texts, rows, words))
+    assert len(texts) == 48
+    options = {} if words == "sklearn" else {"token_pattern": letters_marks_pattern()}
+    counts = CountVectorizer(**options).fit_transform(texts)
+    matrix = TfidfTransformer().fit_transform(counts)
+    scores = linear_kernel(matrix, matrix)
+    best = np.argsort(-scores, axis=1)[:, :10]
+    found, reached = nearest(texts, np.arange(48), 10, words=words)
+    np.testing.assert_array_equal(found, best)
+    np.testing.assert_allclose(reached, np.take_along_axis(scores, best, 1), atol=1e-9)
 
 
 def test_no_queries_and_bad_arguments():
@@ -185,13 +221,59 @@ def test_no_queries_and_bad_arguments():
         TfidfIndex(["a"], executor="ray://x")
 
 
-def test_dask_cluster():
+def test_dask_cluster(tmp_path):
+    """Two workers count, measure and search; a shard in files goes to them by value."""
     distributed = pytest.importorskip("distributed", reason="the dask extra is not installed")
-    texts = [f"page {i % 7} and {i * 37 % 101}" for i in range(100)]
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    texts = [f"page {i % 7} and {i * 37 % 101}" for i in range(1_000)]
+    rows = np.arange(0, 1_000, 3)
+
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        client = cluster.get_client()
+
+        def tasks_done():
+            return np.array(list(client.run(lambda dask_worker: dask_worker.state.executed_count).values()))
+
         address = cluster.scheduler_address.removeprefix("tcp://")
-        index = TfidfIndex(texts, executor=f"dask://{address}", shard_docs=30)
-        found, scores = index.nearest(np.arange(10), 20)
-    expected = nearest(texts, np.arange(10), 20)
+        before = tasks_done()
+        index = TfidfIndex(
+            texts,
+            executor=f"dask://{address}",
+            shard_docs=100,
+            memory_budget_bytes=1,
+            spill_folder=tmp_path,
+        )
+        built = tasks_done()
+        found, scores = index.nearest(rows, 20)
+        searched = tasks_done()
+    # joblib may put several shards in a task, and the scheduler may give a step's few tasks to one worker.
+    assert sum(built - before) > 0
+    assert sum(searched - built) > 0
+    assert all(searched > before)
+    expected = nearest(texts, rows, 20)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(scores, expected[1])
+
+    sent = pickle.dumps(index.shards[3].open())
+    docs = index.shards[3].open().docs.copy()
+    index.close()
+    assert not list(tmp_path.iterdir())
+    np.testing.assert_array_equal(pickle.loads(sent).docs, docs)
+
+
+def test_dask_scheduler_that_does_not_answer_or_has_no_workers(monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="the dask extra is not installed")
+    monkeypatch.setattr(similarity, "_CONNECT_SECONDS", 0.5)
+    with socket.socket() as taken:  # bound but not listening, so that nobody else can answer there
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"dask://{address}.*no Dask scheduler answered within 0.5 s"):
+            TfidfIndex(["a"], executor=f"dask://{address}")
+    monkeypatch.undo()
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, protocol="tcp") as cluster:
+        address = cluster.scheduler_address.removeprefix("tcp://")
+        with pytest.raises(UserError, match=f"dask://{address}.*has no workers"):
+            TfidfIndex(["a"], executor=f"dask://{address}")
+    with pytest.raises(UserError, match="expected 'local' or 'dask://host:port'"):
+        TfidfIndex(["a"], executor="dask://somewhere")

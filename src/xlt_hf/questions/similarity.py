@@ -5,11 +5,11 @@ The index is a list of shards. A shard counts words in its own columns, named by
 frequencies are summed over the shards, and a search goes shard by shard, so memory does not grow with D
 where shards are kept on disk, and both steps are maps with an associative merge.
 
-In a shard the inverse document frequency is folded into the query and the norm into the result, so that
-documents are stored as plain counts. Words that are common both in the shard and among the queries are
-scored by one dense
-matrix product, the others by walking their postings: on encyclopedia-like text the few hundred commonest
-words make nine tenths of all multiplications.
+In a shard the inverse document frequency is folded into the query, so that documents are stored as plain
+counts. Words that are common both in the shard and among the queries are scored by one dense matrix product,
+the others by walking their postings: on encyclopedia-like text the few hundred commonest words make nine
+tenths of all multiplications. The matrix product is in single precision, which is twice as fast; its error
+is bounded, and the documents that could be among the best within that bound are scored again in double.
 """
 
 from __future__ import annotations
@@ -51,18 +51,23 @@ WORDS: dict[str, Callable[[str], list[str]]] = {
 SCORE_DECIMALS = 10
 
 DEFAULT_MEMORY_BUDGET = 8 * 2**30
-_MAX_SHARD_DOCS = 32_768
-_QUERY_BLOCK = 128
+# No power of two: turning a matrix of that width round would fall on few cache sets, seven times slower.
+_MAX_SHARD_DOCS = 32_000
+_QUERY_BLOCK = 256
 _MAX_DENSE_WORDS = 1_024
-# A dense multiplication costs a thirtieth to a fiftieth of a posting: a word goes to the matrix product where
+_CONNECT_SECONDS = 10
+# A dense multiplication costs about a fiftieth of a posting: a word goes to the matrix product where
 # (share of documents) x (share of queries) that have it is above this.
-_DENSE_SHARE = 0.02
+_DENSE_SHARE = 0.03
 
 
 def _hash_terms(terms: Iterable[str]) -> np.ndarray:
     """64-bit names of words, ``uint64``: two of 10 million agree with a probability of 3 in a million."""
     digests = [hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=8).digest() for t in terms]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+_SHARD_ARRAYS = ("terms", "indptr", "docs", "tf")
 
 
 @dataclass(frozen=True)
@@ -93,21 +98,14 @@ class Shard:
         """Documents of the shard that have each word, ``int64[V]``."""
         return np.diff(self.indptr)
 
-    def columns(self, columns: np.ndarray, sublinear_tf: bool) -> sp.csc_matrix:
-        """Term frequencies ``float64[n_docs, len(columns)]`` of some of the words."""
-        counts = self._counts()[:, columns]
-        return _reshaped(counts, _weigh(counts.data, sublinear_tf))
+    def columns(self, columns: np.ndarray) -> sp.csc_matrix:
+        """Counts ``[n_docs, len(columns)]`` of some of the words."""
+        return self._counts()[:, columns]
 
     def documents(self, docs: np.ndarray, sublinear_tf: bool) -> sp.csr_matrix:
         """Term frequencies ``float64[len(docs), V]`` of some of the documents."""
-        wanted, inverse = np.unique(docs, return_inverse=True)
-        place = np.full(self.n_docs, -1, np.int32)
-        place[wanted] = np.arange(len(wanted))
-        rows = place[self.docs]
-        at = np.flatnonzero(rows >= 0)
-        word = np.searchsorted(self.indptr, at, side="right") - 1
-        tf = _weigh(self.tf[at], sublinear_tf)
-        return sp.csr_matrix((tf, (rows[at], word)), shape=(len(wanted), len(self.terms)))[inverse]
+        counts = self._counts()[docs].tocsr()
+        return _reshaped(counts, _weigh(counts.data, sublinear_tf))
 
     def norms(self, idf: np.ndarray, sublinear_tf: bool) -> np.ndarray:
         """Euclidean norms of the documents' tf x idf, ``float64[n_docs]``; 1 for a document without words."""
@@ -124,27 +122,45 @@ class Shard:
         matrix.data, matrix.indices, matrix.indptr = self.tf, self.docs, self.indptr
         return matrix
 
-    def saved(self, folder: Path) -> Shard:
-        """The same shard with its arrays memory-mapped from `folder`."""
-        mapped = {}
-        for name in ("terms", "indptr", "docs", "tf"):
-            path = folder / f"{self.first:09d}.{name}.npy"
-            np.save(path, getattr(self, name))
-            mapped[name] = np.load(path, mmap_mode="r")
-        return Shard(self.first, self.n_docs, **mapped)
+    def saved(self, folder: Path) -> SavedShard:
+        """Write the shard's arrays to `folder`."""
+        for name in _SHARD_ARRAYS:
+            np.save(folder / f"{self.first:09d}.{name}.npy", getattr(self, name))
+        return SavedShard(self.first, self.n_docs, folder)
+
+    def open(self) -> Shard:
+        return self
 
 
-def _weigh(tf: np.ndarray, sublinear_tf: bool) -> np.ndarray:
-    weights = tf.astype(np.float64)
+@dataclass(frozen=True)
+class SavedShard:
+    """A shard in files, mapped into memory only while someone holds what `open` returns."""
+
+    first: int
+    n_docs: int
+    folder: Path
+
+    def open(self) -> Shard:
+        arrays = {
+            name: np.load(self.folder / f"{self.first:09d}.{name}.npy", mmap_mode="r")
+            for name in _SHARD_ARRAYS
+        }
+        return Shard(self.first, self.n_docs, **arrays)
+
+
+def _weigh(tf: np.ndarray, sublinear_tf: bool, dtype: type = np.float64) -> np.ndarray:
+    """Weights of counts of any shape; 0 stays 0."""
+    weights: np.ndarray = tf.astype(dtype)
     if sublinear_tf:
-        np.log(weights, out=weights)
-        weights += 1.0
+        present = weights > 0
+        np.log(weights, out=weights, where=present)
+        weights += present
     return weights
 
 
-def _reshaped(like: sp.csc_matrix, data: np.ndarray) -> sp.csc_matrix:
+def _reshaped(like: sp.spmatrix, data: np.ndarray) -> sp.spmatrix:
     """A matrix with the same non-zero places and other values, which scipy does not look through again."""
-    matrix = sp.csc_matrix(like.shape, dtype=data.dtype)
+    matrix = type(like)(like.shape, dtype=data.dtype)
     matrix.data, matrix.indices, matrix.indptr = data, like.indices, like.indptr
     return matrix
 
@@ -157,23 +173,30 @@ def shard_from_counts(counts: sp.spmatrix, terms: np.ndarray, first: int) -> Sha
         terms: Name of each column, unique, ``uint64[V]``.
         first: Row of D of the first document.
     """
-    by_word = counts.tocsc()
+    small = counts.nnz == 0 or counts.data.max() < 2**16
+    by_word = counts.astype(np.uint16 if small else np.int32, copy=False).tocsc()
     if not np.all(terms[1:] > terms[:-1]):
         order = np.argsort(terms)
         by_word, terms = by_word[:, order], terms[order]
-    seen = np.diff(by_word.indptr) > 0
-    if not seen.all():
-        by_word, terms = by_word[:, seen], terms[seen]
-    small = by_word.nnz == 0 or by_word.data.max() < 2**16
+    # A word that no document has takes no place among the postings.
+    seen = np.flatnonzero(np.diff(by_word.indptr))
     index = np.int32 if by_word.nnz < 2**31 else np.int64
     return Shard(
         first,
         by_word.shape[0],
-        terms,
-        by_word.indptr.astype(index, copy=False),
+        terms[seen],
+        np.append(by_word.indptr[seen], by_word.nnz).astype(index, copy=False),
         by_word.indices.astype(index, copy=False),
-        by_word.data.astype(np.uint16 if small else np.int32, copy=False),
+        by_word.data,
     )
+
+
+def _shard_of_rows(counts: sp.csr_matrix, terms: np.ndarray, first: int, size: int) -> Shard:
+    start, stop = counts.indptr[first], counts.indptr[min(first + size, counts.shape[0])]
+    indptr = counts.indptr[first : first + size + 1] - start
+    data, indices = counts.data[start:stop], counts.indices[start:stop]
+    rows = sp.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, counts.shape[1]))
+    return shard_from_counts(rows, terms, first)
 
 
 def count_words(texts: list[str], first: int, words: Words) -> Shard:
@@ -192,8 +215,15 @@ def count_words(texts: list[str], first: int, words: Words) -> Shard:
 def _merge_df(
     terms: np.ndarray, df: np.ndarray, other_terms: np.ndarray, other_df: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    union, where = np.unique(np.concatenate([terms, other_terms]), return_inverse=True)
-    return union, np.bincount(where, weights=np.concatenate([df, other_df])).astype(np.int64)
+    at = np.searchsorted(terms, other_terms)
+    known = np.zeros(len(at), bool)
+    inside = at < len(terms)
+    known[inside] = terms[at[inside]] == other_terms[inside]
+    df = df.copy()
+    df[at[known]] += other_df[known]
+    if known.all():
+        return terms, df
+    return np.insert(terms, at[~known], other_terms[~known]), np.insert(df, at[~known], other_df[~known])
 
 
 @dataclass(frozen=True)
@@ -216,43 +246,48 @@ class _TopK:
         self.rows = [np.empty(0, np.int64)] * len(floor)
         self.scores = [np.empty(0)] * len(floor)
 
-    def add(self, query: int, rows: np.ndarray, scores: np.ndarray) -> None:
-        self.rows[query] = np.concatenate([self.rows[query], rows])
-        self.scores[query] = np.concatenate([self.scores[query], scores])
-        if len(self.rows[query]) > 2 * self.k:
-            self._compact(query)
+    def candidates(self, query: int, scores: np.ndarray, error: float) -> np.ndarray:
+        """Documents that may be among the best, ascending.
 
-    def offer(self, query: int, first: int, scores: np.ndarray) -> None:
-        """Scores ``float64[n]`` of the documents from row `first` on."""
-        floor = self.floor[query]
-        # Just under the floor, so that a tie with the k-th best is still weighed by rank.
-        found = np.flatnonzero(scores > (floor - 1e-9 if floor > 0 else 0.0))
+        Args:
+            scores: Scores of a shard's documents, ``float64[n]``, each within `error` of the true one, relative.
+        """
+        # A little lower, so that a tie with the k-th best is still weighed by rank.
+        lowest = (self.floor[query] - 1e-9) * (1.0 - error)
+        found = np.flatnonzero(scores > max(lowest, 0.0))
         if len(found) > 2 * self.k:
             some = scores[found]
             kth = np.partition(some, len(some) - self.k)[len(some) - self.k]
-            found = found[some > kth - 1e-9]
-            self.floor[query] = max(self.floor[query], kth - 1e-9)
-        if len(found):
-            self.add(query, found + first, np.round(scores[found], SCORE_DECIMALS))
+            found = found[some > (kth * (1.0 - error) - 1e-9) * (1.0 - error)]
+        return found
 
-    def _compact(self, query: int) -> None:
-        rows, scores = self.rows[query], self.scores[query]
-        best = np.lexsort((self.rank[rows], -scores))[: self.k]
-        self.rows[query], self.scores[query] = rows[best], scores[best]
-        if len(best) == self.k:
-            self.floor[query] = max(self.floor[query], self.scores[query][-1])
+    def add(self, query: int, rows: np.ndarray, scores: np.ndarray) -> None:
+        """Offer documents by rows of D and true scores."""
+        rows = np.concatenate([self.rows[query], rows])
+        scores = np.concatenate([self.scores[query], np.round(scores, SCORE_DECIMALS)])
+        if len(rows) >= self.k:
+            kth = np.partition(scores, len(scores) - self.k)[len(scores) - self.k]
+            self.floor[query] = max(self.floor[query], kth)
+            best = np.flatnonzero(scores >= kth)
+            if len(best) > 2 * self.k:
+                best = self._ordered(rows, scores)
+            rows, scores = rows[best], scores[best]
+        self.rows[query], self.scores[query] = rows, scores
+
+    def _ordered(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        return np.lexsort((self.rank[rows], -scores))[: self.k]
 
     def merge(self, other: _TopK) -> None:
         for query, (rows, scores) in enumerate(zip(other.rows, other.scores)):
-            self.add(query, rows, scores)
+            if len(rows):
+                self.add(query, rows, scores)
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
         rows = np.full((len(self.rows), self.k), -1, np.int64)
         scores = np.zeros((len(self.rows), self.k))
-        for query in range(len(self.rows)):
-            self._compact(query)
-            n = len(self.rows[query])
-            rows[query, :n], scores[query, :n] = self.rows[query], self.scores[query]
+        for query, (found, reached) in enumerate(zip(self.rows, self.scores)):
+            best = self._ordered(found, reached)
+            rows[query, : len(best)], scores[query, : len(best)] = found[best], reached[best]
         return rows, scores
 
 
@@ -275,6 +310,42 @@ def _add_columns(row: np.ndarray, postings: sp.csc_matrix, columns: np.ndarray, 
     factors = np.zeros(len(ends) - 1)
     factors[0::2] = weights[::-1]
     _sparsetools.csc_matvec(len(row), len(factors), ends, postings.indices, postings.data, factors, row)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The words of a shard that are scored by a matrix product, first in single precision."""
+
+    counts: np.ndarray  # [S, H], as the shard has them
+    documents: np.ndarray  # float32[S, H], weights / norm
+    weights: np.ndarray  # float64[Q, H]
+    rough: np.ndarray  # float32[Q, H]
+    norms: np.ndarray  # float64[S]
+    sublinear_tf: bool
+
+    @classmethod
+    def of(
+        cls, counts: sp.csc_matrix, weights: sp.csc_matrix, norms: np.ndarray, sublinear_tf: bool
+    ) -> _Head:
+        tf = np.ascontiguousarray(counts.toarray(order="F"))
+        documents = _weigh(tf, sublinear_tf, np.float32)
+        documents /= norms[:, None].astype(np.float32)
+        exact = weights.toarray()
+        return cls(tf, documents, exact, exact.astype(np.float32), norms, sublinear_tf)
+
+    @property
+    def error(self) -> float:
+        """Bound of a rough score's relative error.
+
+        All terms are positive, so that the roundings of H products and sums, of the queries' weights and of
+        the documents' (a logarithm and a quotient) stay within (H + 8) x 2**-24 of the sum, whatever its
+        order. Twice that covers the second order.
+        """
+        return (self.weights.shape[1] + 8) * float(np.finfo(np.float32).eps)
+
+    def exact(self, query: int, docs: np.ndarray) -> np.ndarray:
+        """Scores of some documents for one query, ``float64``."""
+        return (_weigh(self.counts[docs], self.sublinear_tf) @ self.weights[query]) / self.norms[docs]
 
 
 def _search_shard(
@@ -300,21 +371,29 @@ def _search_shard(
     dense = np.flatnonzero(gain > _DENSE_SHARE)
     if len(dense) > _MAX_DENSE_WORDS:
         dense = np.sort(np.argsort(-gain, kind="stable")[:_MAX_DENSE_WORDS])
-    head = shard.columns(columns[dense], sublinear_tf).toarray(order="F")  # (S, H)
-    head_weights = weights[:, dense].toarray()  # (Q, H)
+    head = _Head.of(shard.columns(columns[dense]), weights[:, dense], norms, sublinear_tf)
     rest = np.ones(len(columns), bool)
     rest[dense] = False
-    postings = shard.columns(columns[rest], sublinear_tf)  # (S, V_rest)
+    postings = shard.columns(columns[rest])  # (S, V_rest)
+    postings = _reshaped(postings, _weigh(postings.data, sublinear_tf))
+    _sparsetools.csr_scale_columns(
+        *postings.shape[::-1], postings.indptr, postings.indices, postings.data, 1.0 / norms
+    )
     tail = weights[:, rest].tocsr()  # (Q, V_rest)
 
+    block = np.empty((min(_QUERY_BLOCK, n_queries), shard.n_docs), np.float32)
+    scores = np.empty(shard.n_docs)
     for start in range(0, n_queries, _QUERY_BLOCK):
         stop = min(start + _QUERY_BLOCK, n_queries)
-        scores = head_weights[start:stop] @ head.T  # (B, S)
-        for query, row in zip(range(start, stop), scores):
+        np.matmul(head.rough[start:stop], head.documents.T, out=block[: stop - start])  # (B, S)
+        for query, rough in zip(range(start, stop), block):
+            scores[:] = rough
             mine = slice(tail.indptr[query], tail.indptr[query + 1])
-            _add_columns(row, postings, tail.indices[mine], tail.data[mine])
-            row /= norms
-            top.offer(query, shard.first, row)
+            _add_columns(scores, postings, tail.indices[mine], tail.data[mine])
+            found = top.candidates(query, scores, head.error)
+            if len(found):
+                exact = scores[found] - rough[found] + head.exact(query, found)
+                top.add(query, found + shard.first, exact)
     return top
 
 
@@ -322,17 +401,31 @@ def executor_context(executor: str) -> AbstractContextManager[Any]:
     """joblib backend by name: ``"local"``, or ``"dask://host:port"`` for a running Dask scheduler.
 
     Raises:
-        UserError: Another name, or Dask is not installed.
+        UserError: Another name, Dask is not installed, or nobody answers at that address.
     """
     if executor == "local":
         return nullcontext()
-    if not executor.startswith("dask://"):
+    if not re.fullmatch(r"dask://[^/\s]+:\d+", executor):
         raise UserError(f"executor {executor!r}: expected 'local' or 'dask://host:port'")
     try:
         from distributed import Client
     except ImportError as error:
         raise UserError(f"executor {executor!r} needs Dask: pip install 'xlt_hf[dask]'") from error
-    client = Client(f"tcp://{executor.removeprefix('dask://')}", set_as_default=True)
+    try:
+        client = Client(
+            f"tcp://{executor.removeprefix('dask://')}", set_as_default=True, timeout=_CONNECT_SECONDS
+        )
+    except OSError as error:
+        raise UserError(
+            f"executor {executor!r}: no Dask scheduler answered within {_CONNECT_SECONDS} seconds. Start one "
+            "with `dask scheduler` and its workers with `dask worker`, or use 'local'."
+        ) from error
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        client.close()
+        raise UserError(
+            f"executor {executor!r}: the Dask scheduler has no workers. Start some with "
+            f"`dask worker {executor.removeprefix('dask://')}`."
+        )
     return _DaskExecutor(client)
 
 
@@ -379,7 +472,7 @@ class TfidfIndex:
         progress: Called as ``progress(stage, done, total)``, documents for ``"count words"`` (total unknown
             where `texts` has no length) and shards for ``"search"``.
         spill_folder: Where a large index goes; the system's temporary folder by default.
-        shard_docs: Documents per shard; by default as many as the budget allows, at most 32,768.
+        shard_docs: Documents per shard; by default as many as the budget allows, at most 32,000.
 
     Raises:
         ValueError: `ids` and `texts` differ in number.
@@ -436,8 +529,14 @@ class TfidfIndex:
         index._configure(memory_budget_bytes, sublinear_tf, n_jobs, executor, progress, spill_folder)
         size = shard_docs or index._shard_docs()
         terms = np.arange(counts.shape[1], dtype=np.uint64)
-        for first in range(0, counts.shape[0], size):
-            index._append(shard_from_counts(counts[first : first + size], terms, first))
+        parallel = joblib.Parallel(
+            n_jobs=index.n_jobs, prefer="threads", return_as="generator", pre_dispatch="n_jobs"
+        )
+        for shard in parallel(
+            joblib.delayed(_shard_of_rows)(counts, terms, first, size)
+            for first in range(0, counts.shape[0], size)
+        ):
+            index._append(shard)
         index._measure()
         index._set_ids(ids)
         return index
@@ -455,7 +554,7 @@ class TfidfIndex:
         self.sublinear_tf = sublinear_tf
         self.n_jobs = joblib.effective_n_jobs(n_jobs) if executor == "local" else -1
         self.executor = executor
-        self.shards: list[Shard] = []
+        self.shards: list[Shard | SavedShard] = []
         self.terms, self.df = np.empty(0, np.uint64), np.empty(0, np.int64)
         self.n_docs = 0
         self._progress = progress
@@ -465,7 +564,7 @@ class TfidfIndex:
 
     def _shard_docs(self) -> int:
         """Documents whose dense words, scores and postings take a quarter of the budget over all workers."""
-        per_doc = 8 * (_MAX_DENSE_WORDS + _QUERY_BLOCK) + 12 * 300
+        per_doc = 8 * _MAX_DENSE_WORDS + 4 * _QUERY_BLOCK + 12 * 300
         return int(
             np.clip(self.memory_budget_bytes // 4 // max(self.n_jobs, 1) // per_doc, 256, _MAX_SHARD_DOCS)
         )
@@ -482,15 +581,16 @@ class TfidfIndex:
         if self._spill is None and self._held_bytes > self.memory_budget_bytes // 2:
             self._spill = tempfile.TemporaryDirectory(prefix="xlt_hf-tfidf-", dir=self._spill_parent)
             folder = Path(self._spill.name)
-            self.shards = [held.saved(folder) for held in self.shards]
+            self.shards = [held.open().saved(folder) for held in self.shards]
         elif self._spill is not None:
             self.shards[-1] = shard.saved(Path(self._spill.name))
 
     def _measure(self) -> None:
         """Norms of all documents; they need the document frequencies of all shards."""
-        parallel = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")
+        parallel = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads", pre_dispatch="n_jobs")
+        opened = (shard.open() for shard in self.shards)
         self.norms: list[np.ndarray] = parallel(
-            joblib.delayed(shard.norms)(self._idf_of(shard.terms), self.sublinear_tf) for shard in self.shards
+            joblib.delayed(shard.norms)(self._idf_of(shard.terms), self.sublinear_tf) for shard in opened
         )
 
     def _set_ids(self, ids: Sequence[str] | None) -> None:
@@ -513,7 +613,7 @@ class TfidfIndex:
         home = np.searchsorted(starts, rows, side="right") - 1
         blocks, terms, order = [], [], []
         for index in np.unique(home):
-            shard = self.shards[index]
+            shard = self.shards[index].open()
             mine = np.flatnonzero(home == index)
             picked = shard.documents(rows[mine] - shard.first, self.sublinear_tf)
             used = np.unique(picked.indices)
@@ -558,9 +658,11 @@ class TfidfIndex:
             # Threads: products and walks over postings release the interpreter lock, and no shard is copied.
             parallel = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator_unordered")
             search = joblib.delayed(_search_shard)
+            # Opened here, since a worker elsewhere does not see this machine's files.
+            opened = (shard.open() for shard in self.shards)
             for part in parallel(
                 search(shard, norms, queries, self.sublinear_tf, k, self.rank, floor)
-                for shard, norms in zip(self.shards, self.norms)
+                for shard, norms in zip(opened, self.norms)
             ):
                 top.merge(part)
                 done += 1

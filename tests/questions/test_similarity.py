@@ -133,8 +133,8 @@ def test_scores_closer_than_single_precision(monkeypatch, top_k, spread, subline
     assert np.median(gaps) < 1e-8
     index = TfidfIndex.from_counts(sp.csr_matrix(counts), sublinear_tf=sublinear_tf)
     found, reached = index.nearest(np.array([0]), top_k)
-    np.testing.assert_allclose(reached[0], np.sort(scores)[::-1][:top_k], atol=1.1e-10)
-    np.testing.assert_allclose(scores[found[0]], reached[0], atol=1.1e-10)
+    np.testing.assert_allclose(reached[0], np.sort(scores)[::-1][:top_k], rtol=0, atol=1.1e-10)
+    np.testing.assert_allclose(scores[found[0]], reached[0], rtol=0, atol=1.1e-10)
 
 
 def test_workers_and_files_give_the_same(tmp_path):

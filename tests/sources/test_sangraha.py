@@ -93,13 +93,20 @@ def test_joined_by_id(api, rows, english, commits, tmp_path):
     assert len(collected.table) == 40
 
 
-def test_the_first_of_two_translations_counts(api, rows, commits):
-    first = next(
-        row
-        for row in read_all(Sangraha(SangrahaConfig(), EN_HI, api))
-        if row["doc_id"] == rows[0]["doc_id"].encode()
-    )
-    assert first["target_text"].decode() == rows[0]["hin_Deva"]
+def test_the_first_of_several_rows_counts_on_either_side(api, rows):
+    twice = [
+        {"id": row["doc_id"], "url": row["url"], "title": f"{row['title']} {n}", "text": f"text {n}"}
+        for row in rows[:20]
+        for n in range(2)
+    ]
+    seed_wikipedia_sample(api, twice, files=1, repo_id="xlt-hf/wikipedia-twice")
+    thrice = [{"doc_id": row["doc_id"], "text": f"पाठ {n}"} for n in range(3) for row in rows[:20]]
+    seed_sangraha_sample(api, thrice, repo_id="xlt-hf/sangraha-thrice")
+    config = SangrahaConfig(repo_id="xlt-hf/sangraha-thrice", wikipedia_repo_id="xlt-hf/wikipedia-twice")
+    source = Sangraha(config, EN_HI, api)
+    assert [row["title"] for row in read_all(source)] == [f"{row['title']} 0" for row in rows[:20]]
+    assert {row["target_text"].decode() for row in read_all(source)} == {"पाठ 0"}
+    assert (source.losses()["source_duplicate"], source.losses()["target_duplicate"]) == (20, 40)
 
 
 def test_losses_come_from_the_keys_alone(api, commits, traffic):

@@ -148,8 +148,7 @@ class HubFiles:
     def _filesystem(self) -> "HfFileSystem":
         from huggingface_hub import HfFileSystem
 
-        # Not the shared instance: it remembers for good that a dataset was not there.
-        return HfFileSystem(endpoint=self.api.endpoint, token=self.api.token, skip_instance_cache=True)
+        return HfFileSystem(endpoint=self.api.endpoint, token=self.api.token)
 
     def open(self, path: str) -> BinaryIO:
         address = f"datasets/{self.repo_id}@{self.ref.revision}/{path}"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -7,13 +8,21 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from tests.conftest import TEXTS
+from xlt_hf import tokenization
+from xlt_hf.bpe_training import Learnt
+from xlt_hf.encoding import TokenizersEncoder
+from xlt_hf.study import Languages, TokenizerConfig
 from xlt_hf.tokenization import (
     END_OF_TEXT,
     GPT2_WORDS,
-    balanced_sample,
+    MAX_SAMPLE_BYTES,
+    Sample,
+    TokenizerError,
+    check_commonest_merge,
     count_tokens,
     fertility,
     train_bpe,
+    train_with_fertility,
 )
 
 # Surrogates are not text; everything else must come back.
@@ -78,11 +87,107 @@ def test_chat_template_refuses_a_role_it_does_not_know(tokenizer):
         tokenizer.apply_chat_template([{"role": "system", "content": "x"}], tokenize=False)
 
 
-def test_sample_stops_at_each_language_s_share():
-    texts = {"en": ["a" * 10] * 100, "hi": ["क" * 10] * 100}
-    sample = list(balanced_sample(texts, 600))
-    assert sum(len(t) for t in sample if t[0] == "a") == 300
-    assert sum(len(t.encode()) for t in sample if t[0] == "क") == 300
+class Documents:
+    """Ten-character texts, told apart by their number."""
+
+    def __init__(self, n, hindi="क"):
+        self.rows = {"en": [f"{i:010d}" for i in range(n)], "hi": [f"{i:04d}" + hindi * 6 for i in range(n)]}
+
+    def texts(self, language):
+        return iter(self.rows[language])
+
+
+def test_a_sample_with_room_for_all_documents_is_all_documents():
+    documents = Documents(100)
+    sample = Sample.of(documents, ["en", "hi"], 2 * 2200)
+    assert sample.sizes == {"en": 1000, "hi": 2200}
+    assert sample.holds_all
+    assert list(sample.texts()) == documents.rows["en"] + documents.rows["hi"]
+    assert list(sample.measured("hi")) == documents.rows["hi"][::10]
+
+
+def test_a_smaller_sample_is_balanced_spread_and_without_the_held_out_tenth():
+    documents = Documents(1000)
+    sample = Sample.of(documents, ["en", "hi"], 6600)
+    assert not sample.holds_all
+    texts = list(sample.texts())
+    english, hindi = [t for t in texts if "क" not in t], [t for t in texts if "क" in t]
+    for chosen, size in ((english, 10), (hindi, 22)):
+        assert 3300 - 2 * size < len(chosen) * size <= 3300
+        numbers = [int(t[:4] if size == 22 else t) for t in chosen]
+        assert numbers == sorted(numbers)
+        assert numbers[0] < 30
+        assert numbers[-1] > 970, "to the end of the documents"
+    held_out = {t for language in ("en", "hi") for t in sample.measured(language)}
+    assert held_out == {*documents.rows["en"][::10], *documents.rows["hi"][::10]}
+    assert not held_out & set(texts)
+    part = list(sample.texts(2200))
+    assert len(part) < len(texts) / 2
+    assert {len(t.encode()) for t in part} == {10, 22}
+
+
+def test_text_that_fertility_is_measured_on_is_bounded(monkeypatch):
+    monkeypatch.setattr(tokenization, "_MEASURED_BYTES", 300)
+    measured = list(Sample.of(Documents(1000), ["en", "hi"], 6600).measured("en"))
+    assert 250 <= sum(map(len, measured)) <= 300
+    assert int(measured[-1]) > 900
+
+
+def test_a_sample_over_two_gibibytes_is_refused():
+    assert Sample.of(Documents(1), ["en", "hi"], MAX_SAMPLE_BYTES).holds_all
+    with pytest.raises(TokenizerError, match="2,049 MiB is too much, 2,048 MiB is the most"):
+        Sample.of(Documents(1), ["en", "hi"], MAX_SAMPLE_BYTES + (1 << 20))
+
+
+def test_merges_without_the_commonest_pair_are_refused():
+    with pytest.raises(TokenizerError, match=r"\('a', 'b'\), is none of the 1 merges"):
+        check_commonest_merge(Learnt(["a", "b", "c", "bc"], [("b", "c")], [("a", "b")]))
+    check_commonest_merge(Learnt(["a", "b", "c", "bc"], [("b", "c")], [("a", "b"), ("b", "c")]))
+    check_commonest_merge(Learnt(["a"], [], []))
+
+
+@pytest.mark.parametrize(("times", "seen"), [(50, True), (5000, False)])
+def test_fertility_table_compares_splittings_and_says_whether_the_text_was_seen(times, seen):
+    documents = SimpleNamespace(texts=lambda language: iter(TEXTS[language] * times))
+    trained, rows = train_with_fertility(documents, Languages("en", "hi"), TokenizerConfig(500, 1))
+    assert [(row["language"], row["splitting"]) for row in rows] == [
+        (language, splitting) for splitting in ("ours", "gpt2", "llama3") for language in ("en", "hi")
+    ]
+    assert {row["seen"] for row in rows} == {seen}
+    ours, gpt2 = rows[1], rows[3]
+    assert ours["tokens_per_word"] < gpt2["tokens_per_word"]
+    assert ours["sample_bytes"] > 0
+    assert trained.get_vocab_size() <= 500
+
+
+def test_a_comparison_s_sample_is_bounded_and_the_published_one_s_is_not(monkeypatch):
+    monkeypatch.setattr(tokenization, "_COMPARED_BYTES", 20_000)
+    documents = SimpleNamespace(texts=lambda language: iter(TEXTS[language] * 300))
+    trained, rows = train_with_fertility(documents, Languages("en", "hi"), TokenizerConfig(500, 64))
+    size = sum(len(t.encode()) for texts in TEXTS.values() for t in texts * 300)
+    assert [row["sample_bytes"] for row in rows] == [size, size, 20_000, 20_000, 20_000, 20_000]
+    whole = train_bpe([t for texts in TEXTS.values() for t in texts * 300], 500)
+    assert trained.to_str() == whole.to_str()
+
+
+def test_counting_a_stream_uses_the_fast_encoder_where_there_is_much_text(bpe, monkeypatch):
+    texts = [*TEXTS["hi"], "", *TEXTS["en"]] * 100
+    expected = [len(bpe.encode(text).ids) for text in texts]
+    assert count_tokens(bpe, iter(texts)).tolist() == expected
+    chosen = []
+
+    def choose(tokenizer, sample):
+        chosen.append(list(sample))
+        return TokenizersEncoder(tokenizer)
+
+    monkeypatch.setattr(tokenization, "choose_encoder", choose)
+    assert count_tokens(bpe, iter(texts)).tolist() == expected
+    assert not chosen
+    monkeypatch.setattr(tokenization, "WORTH_CHECKING", 1000)
+    assert count_tokens(bpe, iter(texts)).tolist() == expected
+    assert len(chosen) == 1
+    assert set(chosen[0]) <= set(texts)
+    assert count_tokens(bpe, []).tolist() == []
 
 
 def test_saved_tokenizer_loads_as_the_same(tokenizer, tmp_path):

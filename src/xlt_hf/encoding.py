@@ -24,6 +24,8 @@ from tokenizers import Tokenizer
 
 logger = logging.getLogger(__name__)
 
+WORTH_CHECKING = 16 << 20
+"""Bytes of text from which on the check of the fast encoder costs less than it gains."""
 _OFF = {"false", "off", "no", "n", "f", "0"}
 """What `tokenizers` takes for a no in TOKENIZERS_PARALLELISM."""
 

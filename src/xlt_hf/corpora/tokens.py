@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from xlt_hf.encoding import Encoder, TokenizersEncoder, choose_encoder
+from xlt_hf.encoding import WORTH_CHECKING, Encoder, TokenizersEncoder, choose_encoder
 from xlt_hf.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,6 @@ SHARD_TOKENS = 1 << 25
 """A shard ends with the batch of documents that reaches so many tokens: 64 MiB of `uint16`."""
 _BATCH = 256
 _SAMPLED = 64
-_WORTH_CHECKING = 16 << 20
-"""Bytes of text from which on the check of the fast encoder costs less than it gains."""
 
 
 class TokenStoreError(UserError):
@@ -144,7 +142,7 @@ def open_part(folder: Path, language: str) -> TokenStore:
 def _encoder_for(tokenizer: Tokenizer, texts: Sequence[str]) -> Encoder:
     first = texts[:_SAMPLED]
     size = sum(len(text.encode()) for text in first) / max(len(first), 1) * len(texts)
-    if size < _WORTH_CHECKING:
+    if size < WORTH_CHECKING:
         return TokenizersEncoder(tokenizer)
     spread = [texts[row] for row in np.linspace(0, len(texts) - 1, _SAMPLED).astype(int).tolist()]
     return choose_encoder(tokenizer, [text[:20_000] for text in spread])

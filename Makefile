@@ -4,6 +4,7 @@ PYTHON ?= python3
 FILTERS ?= 0 4
 TASKS ?= facts
 SEEDS ?= 0
+DEMO_ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
@@ -14,7 +15,7 @@ export OMP_WAIT_POLICY = PASSIVE
 
 help:
 	@echo "make demo [FILTERS=\"0 1 2 3 4\"] [TASKS=\"facts facts-mcq facts-context\"] [SEEDS=\"0 1\"]"
-	@echo "                 the almanac study, end to end, on an embedded Hub"
+	@echo "                 the almanac study, end to end, on an embedded Hub; DEMO_ARGS go to every recipe"
 	@echo "make test        the tests"
 	@echo "make bench       the benchmarks; results in tests/benchmarks/results"
 	@echo "make lint        ruff and mypy"
@@ -29,10 +30,10 @@ $(INSTALLED): requirements-lock.txt setup.cfg pyproject.toml
 	touch $@
 
 demo: $(INSTALLED)
-	PATH="$(CURDIR)/$(BIN):$$PATH" FILTERS="$(FILTERS)" TASKS="$(TASKS)" SEEDS="$(SEEDS)" bash recipes/demo.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" FILTERS="$(FILTERS)" TASKS="$(TASKS)" SEEDS="$(SEEDS)" bash recipes/demo.sh $(DEMO_ARGS)
 
 test: $(INSTALLED)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)

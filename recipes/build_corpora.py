@@ -29,7 +29,7 @@ def main() -> None:
     from xlt_hf.study import as_dict
     from xlt_hf.training.model import backend
 
-    source = Documents(study, recipe.client)
+    source = Documents(study, recipe.client, recipe.scratch)
     if recipe.arguments.dry_run:
         expected = source.expected(recipe.arguments.max_samples)
         recipe.finish_dry_run([artifact], estimate(study, expected), [tokenizer_artifact, questions_artifact])
@@ -41,7 +41,7 @@ def main() -> None:
     config = {name: as_dict(getattr(study, name)) for name in ("languages", "documents", "corpora")}
     manifest = recipe.manifest("build_corpora", config, inputs, sources=source.refs)
     found = already_published(recipe.hub, artifact, manifest, replace=recipe.arguments.replace)
-    if found:
+    if found and not recipe.arguments.replace:
         print(f"{artifact.repo_id} is published already ({found.ref.revision[:8]}): nothing new.")
         return
 
@@ -68,7 +68,9 @@ def main() -> None:
     write_figures(manifest.counts, study.languages, published / "figures")
     configs = dataset_configs(files, corpora.partition)
     corpora_card(study, artifact, manifest, configs).save(published / "README.md")
-    sha = publish_folder(recipe.hub, artifact, published, manifest, f"Corpora of {study.name}")
+    sha = publish_folder(
+        recipe.hub, artifact, published, manifest, f"Corpora of {study.name}", resend=recipe.arguments.replace
+    )
     shutil.rmtree(folder)
     for level, counts in manifest.counts["filters"].items():
         print(f"  {level}: " + ", ".join(f"{lang} {c['tokens']:,} tokens" for lang, c in counts.items()))

@@ -37,7 +37,7 @@ def main() -> None:
     from xlt_hf.questions.review import read_review
     from xlt_hf.sources import CandidateQuestions, Documents
 
-    documents = Documents(study, recipe.client)
+    documents = Documents(study, recipe.client, recipe.scratch)
     if arguments.dry_run:
         recipe.finish_dry_run(
             list(artifacts.values()), estimate(study, documents.expected(arguments.max_samples)), []
@@ -48,7 +48,7 @@ def main() -> None:
     memory = int(arguments.memory_budget * 2**30)
     machine = Machine(memory, arguments.jobs, arguments.executor, scratch=arguments.output_dir)
     stage = QuestionStage(recipe, documents, candidates, corrections, machine)
-    if stage.published():
+    if stage.published() and not arguments.replace:
         print(f"The questions of {study.name} are published already: nothing new.")
         return
 

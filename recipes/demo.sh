@@ -26,9 +26,9 @@ stage "4/5 pretrain, finetune, evaluate: filters ${filters[*]}, tasks ${tasks[*]
 one_model() {
     local filter=$1 seed=$2 task flags
     eval "flags=($RECIPE_FLAGS --seed $seed)"
-    accelerate launch --config_file accelerate_configs/cpu.yaml recipes/pretrain.py --filter "$filter" "${flags[@]}"
+    accelerate launch --quiet --config_file accelerate_configs/cpu.yaml recipes/pretrain.py --filter "$filter" "${flags[@]}"
     for task in $TASK_LIST; do
-        accelerate launch --config_file accelerate_configs/cpu.yaml \
+        accelerate launch --quiet --config_file accelerate_configs/cpu.yaml \
             recipes/sft.py --filter "$filter" --task "$task" "${flags[@]}"
         python recipes/run_eval.py --filter "$filter" --task "$task" "${flags[@]}"
     done

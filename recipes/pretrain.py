@@ -35,16 +35,15 @@ def main() -> None:
     if arguments.dry_run and not all(recipe.find(a) for a in sources):
         recipe.finish_dry_run([artifact], {}, sources)
         return
-    from accelerate import PartialState
-
     from xlt_hf.corpora.build import VALIDATION
     from xlt_hf.corpora.stream import PackedRows
     from xlt_hf.hub.load import load_corpus, load_token_stores, load_tokenizer
     from xlt_hf.hub.publish import already_published
     from xlt_hf.study import as_dict
-    from xlt_hf.training.batching import plan_batches
+    from xlt_hf.training.batching import plan_batches, planned
     from xlt_hf.training.checkpoints import CheckpointPublisher
     from xlt_hf.training.pretraining import PretrainingRun, pretrain
+    from xlt_hf.training.processes import process_state
 
     corpora, tokenizer_input = (recipe.require(a) for a in sources)
     settings = study.pretraining
@@ -55,14 +54,16 @@ def main() -> None:
     }
     inputs = {"corpora": corpora, "tokenizer": tokenizer_input}
     manifest = recipe.manifest("pretrain", config, inputs, seed=arguments.seed)
-    if not arguments.dry_run:
-        found = already_published(recipe.hub, artifact, manifest, replace=arguments.replace)
-        if found:
-            if recipe.is_main:
-                print(f"{artifact.repo_id} is published already ({found.ref.revision[:8]}): nothing new.")
-            return
+    if arguments.dry_run:
+        recipe.finish_dry_run([artifact], planned(corpora.manifest, arguments.filter, settings), sources)
+        return
+    found = already_published(recipe.hub, artifact, manifest, replace=arguments.replace)
+    if found and not arguments.replace:
+        if recipe.is_main:
+            print(f"{artifact.repo_id} is published already ({found.ref.revision[:8]}): nothing new.")
+        return
 
-    state = PartialState()
+    state = process_state()
     tokenizer = load_tokenizer(recipe.hub, tokenizer_input)
     with state.main_process_first():
         stores = load_token_stores(
@@ -93,11 +94,9 @@ def main() -> None:
         processes=state.num_processes,
         micro_batch_rows=settings.micro_batch_rows,
     )
-    if arguments.dry_run:
-        counts = {"tokens": len(rows) * settings.seq_len, "steps": plan.steps, "batch": plan.describe()}
-        recipe.finish_dry_run([artifact], counts, sources)
-        return
-    publisher = CheckpointPublisher(recipe, artifact, manifest, tokenizer, arguments.output_dir)
+    publisher = CheckpointPublisher(
+        recipe, artifact, manifest, tokenizer, arguments.output_dir, afresh=bool(found)
+    )
     publisher.check_card()
     pretrain(
         PretrainingRun(

@@ -33,7 +33,9 @@ def main() -> None:
     model_artifact = recipe.map.finetuned_model(size, arguments.filter, task, arguments.seed)
     questions_artifact, results_artifact = recipe.map.questions(task), recipe.map.results()
     if arguments.dry_run:
-        recipe.finish_dry_run([results_artifact], {}, [model_artifact, questions_artifact])
+        found = recipe.find(questions_artifact)
+        counts = {"questions": found.manifest.counts["questions"]} if found else {}
+        recipe.finish_dry_run([results_artifact], counts, [model_artifact, questions_artifact])
         return
     from xlt_hf.evaluation.evaluate_model import evaluate_branch
     from xlt_hf.hub.load import load_questions

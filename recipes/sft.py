@@ -40,14 +40,13 @@ def main() -> None:
     if arguments.dry_run and not all(recipe.find(a) for a in sources):
         recipe.finish_dry_run([artifact], {}, sources)
         return
-    from accelerate import PartialState
-
     from xlt_hf.evaluation.prompts import training_examples
     from xlt_hf.hub.load import load_model, load_questions, load_tokenizer
     from xlt_hf.hub.publish import already_published
     from xlt_hf.study import as_dict
     from xlt_hf.training.checkpoints import CheckpointPublisher
     from xlt_hf.training.finetuning import FinetuningRun, finetune
+    from xlt_hf.training.processes import process_state
 
     base, questions, tokenizer_input = (recipe.require(a) for a in sources)
     settings = study.finetuning[task]
@@ -60,23 +59,25 @@ def main() -> None:
     }
     inputs = {"base_model": base, "questions": questions, "tokenizer": tokenizer_input}
     manifest = recipe.manifest("sft", config, inputs, seed=arguments.seed)
+    found = None
     if not arguments.dry_run:
         found = already_published(recipe.hub, artifact, manifest, replace=arguments.replace)
-        if found:
+        if found and not arguments.replace:
             if recipe.is_main:
                 print(f"{artifact.repo_id} is published already ({found.ref.revision[:8]}): nothing new.")
             return
 
-    state = PartialState()
-    with state.main_process_first():
-        train = load_questions(recipe.hub, questions, ["train"])["train"][: arguments.max_samples]
+    train = load_questions(recipe.hub, questions, ["train"])["train"][: arguments.max_samples]
     examples = training_examples(study.tasks[task].kind, train, study.languages)
     if arguments.dry_run:
         steps = -(-len(examples) // settings.batch_size) * settings.epochs
         recipe.finish_dry_run([artifact], {"examples": len(examples), "steps": steps}, sources)
         return
+    state = process_state()
     tokenizer = load_tokenizer(recipe.hub, tokenizer_input)
-    publisher = CheckpointPublisher(recipe, artifact, manifest, tokenizer, arguments.output_dir)
+    publisher = CheckpointPublisher(
+        recipe, artifact, manifest, tokenizer, arguments.output_dir, afresh=bool(found)
+    )
     publisher.check_card()
     finetune(
         FinetuningRun(

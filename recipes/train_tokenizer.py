@@ -23,13 +23,13 @@ def main() -> None:
     from xlt_hf.tokenization import train_with_fertility, wrap
 
     config = {name: as_dict(getattr(study, name)) for name in ("languages", "documents", "tokenizer")}
-    source = Documents(study, recipe.client)
+    source = Documents(study, recipe.client, recipe.scratch)
     manifest = recipe.manifest("train_tokenizer", config, {}, sources=source.refs)
     if recipe.arguments.dry_run:
         recipe.finish_dry_run([artifact], source.expected(recipe.arguments.max_samples), [])
         return
     found = already_published(recipe.hub, artifact, manifest, replace=recipe.arguments.replace)
-    if found:
+    if found and not recipe.arguments.replace:
         print(f"{artifact.repo_id} is published already ({found.ref.revision[:8]}): nothing new.")
         return
 
@@ -41,7 +41,14 @@ def main() -> None:
         folder = Path(name)
         wrapped.save_pretrained(folder)
         tokenizer_card(study, artifact, manifest).save(folder / "README.md")
-        sha = publish_folder(recipe.hub, artifact, folder, manifest, f"Tokenizer of {study.name}")
+        sha = publish_folder(
+            recipe.hub,
+            artifact,
+            folder,
+            manifest,
+            f"Tokenizer of {study.name}",
+            resend=recipe.arguments.replace,
+        )
     for row in fertility:
         print(f"  {row['language']} {row['splitting']:<8} {row['tokens_per_word']:.2f} tokens per word")
     print(f"Published {recipe.hub.url(artifact.repo_id, 'model')} at {sha[:8]}.")

@@ -70,7 +70,7 @@ class Workplace:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=800,
             check=False,
         )
         if check:
@@ -90,7 +90,7 @@ class Workplace:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=800,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-5000:]
@@ -144,6 +144,10 @@ def test_two_processes_train_as_one(work):
     work.api().delete_repo("xlt-hf/almanac-tiny-filter-4")
     flags = ("--filter", "4", "--logging_steps", "1", "--output_dir", "outputs-ddp")
     work.run("pretrain", *flags, launch=(*LAUNCH, *DDP))
+    manifest = json.loads(
+        Path(work.api().hf_hub_download("xlt-hf/almanac-tiny-filter-4", "manifest.json")).read_text()
+    )
+    assert manifest["counts"]["batch"].startswith("2 process(es)")
     together = losses(work.folder / "outputs-ddp")
     assert len(alone) == len(together) >= 50
     assert alone[:50] == pytest.approx(together[:50], abs=1e-3)
@@ -296,11 +300,17 @@ print(metric.compute(predictions=["नई दिल्ली।"], references=[[
         ("build_corpora", ["--set", "corpora.shard_mb=1"], "Did you mean 'shard_mib'"),
         ("build_corpora", ["--set", "similarity.top_k=200", "name=other"], "top_k"),
         ("leaderboard", ["--rerun", "--filter", "3"], "No published evaluation matches filter 3"),
+        ("pretrain", ["--namespace", "a/b c"], "--namespace 'a/b c' cannot own repositories"),
+        ("build_qa", ["--max_samples", "-3"], "--max_samples is -3; it must be 1 or more"),
+        ("sft", ["--seed", "-1"], "--seed is -1; it must be 0 or more"),
     ],
 )
 def test_bad_input_gives_one_message_and_a_non_zero_exit(work, recipe, flags, message):
     overrides = [f for f in flags[1:] if "=" in f] if flags[0] == "--set" else []
-    done = work.run(recipe, *([] if overrides else flags), small=(*SMALL, *overrides), check=False)
+    launch = (*LAUNCH, "--quiet", *CPU) if recipe in ("pretrain", "sft") else (sys.executable,)
+    done = work.run(
+        recipe, *([] if overrides else flags), launch=launch, small=(*SMALL, *overrides), check=False
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -338,15 +348,80 @@ def test_elsewhere_the_commands_that_publish_what_is_missing_are_named(work):
     assert work.hub.read_token() not in done.stderr
 
 
-def test_a_hub_that_is_down_is_said_so(work):
+@pytest.mark.parametrize("variables", [{"HF_TOKEN": "hf_secret"}, {}])
+def test_a_hub_that_is_down_is_said_so(work, variables):
     done = subprocess.run(
         [sys.executable, str(ROOT / "recipes" / "leaderboard.py")],
         cwd=work.folder,
-        env=work.environment() | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_secret"},
+        env=work.environment()
+        | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(work.folder / "home")}
+        | variables,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1
     assert "http://127.0.0.1:9 does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
     assert "hf_secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    ["train_tokenizer", "build_qa", "build_corpora", "pretrain", "sft", "run_eval", "leaderboard"],
+)
+def test_a_dry_run_of_a_published_stage_counts_and_writes_nothing(work, recipe):
+    def files():
+        return {p for p in work.folder.rglob("*") if not p.is_relative_to(work.root)}
+
+    before, heads = (
+        files(),
+        {r.id: r.sha for r in [*work.api().list_models(full=True), *work.api().list_datasets(full=True)]},
+    )
+    flags = ("--filter", "4") if recipe in ("pretrain", "sft", "run_eval") else ()
+    plan = json.loads(work.run(recipe, "--dry_run", *flags).stdout)
+    assert plan["counts"]
+    assert all(len(commit) == 40 for commit in plan["inputs"].values())
+    assert files() == before
+    assert heads == {
+        r.id: r.sha for r in [*work.api().list_models(full=True), *work.api().list_datasets(full=True)]
+    }
+
+
+def test_a_blob_that_is_damaged_is_refused_and_healed_by_replace(work):
+    info = work.api().repo_info("xlt-hf/almanac-corpora", repo_type="dataset", files_metadata=True)
+    sha = next(f.lfs.sha256 for f in info.siblings if f.rfilename.startswith("data/hi/base"))
+    (blob,) = (p for p in work.root.rglob(sha) if p.is_file())
+    blob.chmod(0o600)
+    good = blob.read_bytes()
+    blob.write_bytes(b"x" + good[1:])
+    reading = f"from huggingface_hub import HfFileSystem; print(len(HfFileSystem().cat_file('datasets/xlt-hf/almanac-corpora/{next(f.rfilename for f in info.siblings if f.lfs and f.lfs.sha256 == sha)}')))"
+    with pytest.raises(AssertionError):
+        work.client(reading)
+    work.run("build_corpora", "--replace")
+    assert int(work.client(reading)) == len(good)
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(work, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "recipes" / "train_tokenizer.py")],
+        cwd=tmp_path,
+        env=work.environment() | {"XLT_HUB_ROOT": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "set XLT_HUB_ROOT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_name_the_study_and_overrides_as_they_were_typed(work, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        (ROOT / "recipes/studies/almanac.yaml").read_text().replace("name: almanac", "name: mine")
+    )
+    done = work.run("pretrain", "--study", str(mine), "--dry_run", small=("seed=3",))
+    plan = json.loads(done.stdout)
+    assert plan["inputs"]["corpora"].endswith(f"python recipes/build_corpora.py --study {mine} --set seed=3")

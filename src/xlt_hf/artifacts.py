@@ -7,6 +7,7 @@ This is the only module that knows repository names, branch names and row schema
 
 import dataclasses
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -66,13 +67,15 @@ class ArtifactMap:
 
     study: Study
     namespace: str
+    flags: tuple[str, ...] = ()
+    """What a command needs beside its own flags to work on this study: `--study`, `--namespace`, `--set` …"""
 
     def _id(self, suffix: str) -> str:
         return f"{self.namespace}/{self.study.name}-{suffix}"
 
     def _command(self, script: str, *flags: str) -> str:
-        study = () if self.study.name == "almanac" else ("--study", self.study.name)
-        return " ".join((f"recipes/{script}.py", *study, *flags))
+        # `--set` takes all that follows, so the shared flags come last.
+        return shlex.join((f"recipes/{script}.py", *flags, *self.flags))
 
     def tokenizer(self) -> Artifact:
         """The tokenizer, with its chat template and fertility table."""

@@ -5,9 +5,12 @@ A recipe parses its arguments here before any Hugging Face library is imported, 
 when they are imported and the embedded Hub may have to be started first.
 """
 
+import errno
 import json
 import logging
 import os
+import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -30,11 +33,12 @@ from xlt_hf.hub.manifest import InputRef, Manifest, new_manifest
 from xlt_hf.progress import ProgressBars
 from xlt_hf.sources import Collected, Documents
 from xlt_hf.sources.schema import DatasetRef
-from xlt_hf.study import Study, as_dict, load_study
+from xlt_hf.study import Study, as_dict, check_filter, load_study
 
 logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -58,6 +62,40 @@ class RecipeArguments:
     """Overwrite a published artefact that was made differently."""
     set: tuple[str, ...] = ()
     """Overrides of single study values, e.g. --set pretraining.epochs=2 name=almanac-try."""
+
+    def check(self, study: Study) -> None:
+        """Refuse what cannot be meant, before a Hub is started.
+
+        Raises:
+            UserError: with what is allowed.
+        """
+        if self.seed < 0:
+            raise UserError(f"--seed is {self.seed}; it must be 0 or more.")
+        if self.max_samples is not None and self.max_samples < 1:
+            raise UserError(f"--max_samples is {self.max_samples}; it must be 1 or more.")
+        if self.namespace is not None and not _NAMESPACE.fullmatch(self.namespace):
+            raise UserError(
+                f"--namespace '{self.namespace}' cannot own repositories: use letters, digits, '-', '_' and '.', "
+                "and no slash."
+            )
+        if (level := getattr(self, "filter", None)) is not None:
+            check_filter(level)
+        study.size(getattr(self, "size", None))
+        study.task(getattr(self, "task", None))
+
+    def shared(self) -> tuple[str, ...]:
+        """Flags that make another recipe work on the same study, namespace and overrides; `--set` is last."""
+        default = RecipeArguments()
+        flags: list[str] = []
+        if self.study != default.study:
+            flags += ["--study", self.study]
+        if self.namespace is not None:
+            flags += ["--namespace", self.namespace]
+        if self.public:
+            flags += ["--public"]
+        if self.set:
+            flags += ["--set", *self.set]
+        return tuple(flags)
 
 
 @dataclass(frozen=True)
@@ -116,6 +154,12 @@ class Recipe(Generic[Arguments]):
             )
         return self.hub.api
 
+    @property
+    def scratch(self) -> Path:
+        """Folder for what data recipes put down on their way."""
+        assert isinstance(self.arguments, DataArguments)
+        return self.arguments.output_dir / "scratch"
+
     def collect(self, documents: Documents) -> Collected:
         """Read the documents, or open what an earlier run has read."""
         arguments = self.arguments
@@ -141,17 +185,6 @@ class Recipe(Generic[Arguments]):
         refs: dict[str, InputRef] = {name: found.ref for name, found in inputs.items()}
         refs |= {f"source: {s.repo_id}": InputRef(s.repo_id, "dataset", s.revision) for s in sources}
         return new_manifest(stage, self.study.name, config, refs, self.study.seed if seed is None else seed)
-
-    def command_flags(self) -> list[str]:
-        """Flags that make another recipe work on the same study, namespace and overrides."""
-        flags = ["--study", self.arguments.study]
-        if self.arguments.namespace:
-            flags += ["--namespace", self.arguments.namespace]
-        if self.arguments.public:
-            flags += ["--public"]
-        if self.arguments.set:
-            flags += ["--set", *self.arguments.set]
-        return flags
 
     def finish_dry_run(self, outputs: list[Artifact], counts: dict[str, Any], inputs: list[Artifact]) -> None:
         """Print what would be done, as JSON."""
@@ -189,17 +222,12 @@ class Recipe(Generic[Arguments]):
                 commands.append(a.launcher)
 
         visit(artifact)
-        if len(commands) < 2:
-            return ""
-        extra = " ".join(self.command_flags()[2:])
-        lines = [f"  {command}{' ' + extra if extra else ''}" for command in commands]
-        return "\nIn all, in this order:\n" + "\n".join(lines)
+        return (
+            "\nIn all, in this order:\n" + "\n".join(f"  {c}" for c in commands) if len(commands) > 1 else ""
+        )
 
     def _make(self, artifact: Artifact) -> None:
-        script, *flags = artifact.recipe.split()
-        if "--study" in flags:
-            at = flags.index("--study")
-            del flags[at : at + 2]
+        script, *flags = shlex.split(artifact.recipe)
         trained = artifact.launcher.startswith("accelerate")
         launcher = (
             # --quiet: the recipe's own message is the message; the launcher would add a traceback.
@@ -207,7 +235,7 @@ class Recipe(Generic[Arguments]):
             if trained
             else [sys.executable]
         )
-        command = [*launcher, str(ROOT / script), *flags, *self.command_flags()]
+        command = [*launcher, str(ROOT / script), *flags]
         logger.warning("%s is not published yet: making it with %s", artifact.repo_id, artifact.launcher)
         environment = {key: value for key, value in os.environ.items() if key not in _RANK_VARIABLES}
         environment.pop("HF_ENDPOINT", None)
@@ -227,8 +255,9 @@ def start(arguments_type: type[Arguments], description: str | None) -> Recipe[Ar
     arguments = tyro.cli(arguments_type, description=description, use_underscores=True)
     _quiet()
     study = load_study(arguments.study, arguments.set)
+    arguments.check(study)
     hub = connect(study, namespace=arguments.namespace, public=arguments.public, start=not arguments.dry_run)
-    return Recipe(arguments, study, hub, hub.map(study))
+    return Recipe(arguments, study, hub, hub.map(study, arguments.shared()))
 
 
 def run(main: Callable[[], None]) -> None:
@@ -241,12 +270,46 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. What is finished is kept; run the same command again to go on.\n")
         sys.exit(130)
-    except OSError as error:
-        response = getattr(error, "response", None)
-        if response is None and error.errno is None:
+    except Exception as error:
+        message = _explained(error)
+        if message is None:
             raise
-        sys.stderr.write(f"error: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"error: {message}\n")
         sys.exit(1)
+
+
+def _explained(error: Exception) -> str | None:
+    """What an error of the disk, the network or the Hub means; None for anything else, which is a bug."""
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import httpx
+
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full{_place(error)}. Nothing is published that is not complete: free some space and run the "
+            "same command again. XLT_HUB_ROOT (the embedded Hub), HF_HOME (caches) and --output_dir can lie elsewhere."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return (
+            f"Cannot write{_place(error)} ({error.strerror}): set XLT_HUB_ROOT (the embedded Hub), HF_HOME (caches) or "
+            "--output_dir to a folder that can be written, and run the same command again."
+        )
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code if error.response is not None else "no status"
+        said = error.server_message or str(error).splitlines()[0]
+        who = " Does the token have write access to this namespace?" if status in (401, 403) else ""
+        return f"The Hub refused ({status}): {said}.{who} Nothing is half-published; run the same command again.".replace(
+            "..", "."
+        )
+    if isinstance(error, httpx.HTTPError):
+        return (
+            f"The Hub stopped answering ({type(error).__name__}). What is finished is kept: run the same command again "
+            "when it answers; `xlt-hub status` tells for the embedded one."
+        )
+    return None
+
+
+def _place(error: OSError) -> str:
+    return f" at {error.filename}" if error.filename else ""
 
 
 def _quiet() -> None:

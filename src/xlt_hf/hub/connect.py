@@ -54,9 +54,9 @@ class Hub:
 
         return HfApi(endpoint=self.endpoint, token=self.token)
 
-    def map(self, study: Study) -> ArtifactMap:
-        """The artefact map of a study on this Hub."""
-        return ArtifactMap(study, self.namespace)
+    def map(self, study: Study, flags: tuple[str, ...] = ()) -> ArtifactMap:
+        """The artefact map of a study on this Hub; `flags` make a recipe work on it."""
+        return ArtifactMap(study, self.namespace, flags)
 
     def url(self, repo_id: str, repo_type: str) -> str:
         """Address of a repository's page."""
@@ -119,7 +119,11 @@ def _connect_remote(study: Study, namespace: str | None, public: bool) -> Hub:
     name = namespace or study.hub.namespace or (DEFAULT_LOCAL_NAMESPACE if local else None)
     private = not public and (study.hub.visibility == "private" or not local)
     hub = Hub(endpoint, name or "", private, is_local=False, root=None, token=token)
-    user = _whoami(hub) if token else None
+    user = None
+    if token:
+        user = _whoami(hub)
+    else:
+        _reach(hub)
     if name is None:
         yours = f" (the token's user is '{user}')" if user else ""
         raise HubError(
@@ -127,6 +131,27 @@ def _connect_remote(study: Study, namespace: str | None, public: bool) -> Hub:
             "the owner of the study's repositories."
         )
     return hub
+
+
+def _reach(hub: Hub) -> None:
+    """Without a token: whether anybody answers.
+
+    Raises:
+        HubError: nobody does.
+    """
+    from huggingface_hub.utils import httpx
+
+    try:
+        next(iter(hub.api.list_models(limit=1)), None)
+    except (httpx.HTTPError, OSError) as error:
+        raise _unreachable(hub, error) from None
+
+
+def _unreachable(hub: Hub, error: Exception) -> HubError:
+    return HubError(
+        f"The Hub at {hub.endpoint} does not answer ({type(error).__name__}). "
+        "Is it up? `xlt-hub status` tells for the embedded one; unset HF_ENDPOINT to have it started."
+    )
 
 
 def _whoami(hub: Hub) -> str:
@@ -145,10 +170,7 @@ def _whoami(hub: Hub) -> str:
             f"{hub.endpoint} answered {status} to whoami: it does not speak the Hub's protocol."
         ) from None
     except (httpx.HTTPError, OSError) as error:
-        raise HubError(
-            f"The Hub at {hub.endpoint} does not answer ({type(error).__name__}). "
-            "Is it up? `xlt-hub status` tells for the embedded one; unset HF_ENDPOINT to have it started."
-        ) from None
+        raise _unreachable(hub, error) from None
 
 
 def _is_loopback(endpoint: str) -> bool:

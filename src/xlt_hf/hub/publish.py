@@ -70,11 +70,15 @@ def publish_folder(
     message: str,
     *,
     space_sdk: str | None = None,
+    resend: bool = False,
 ) -> str:
     """Push a folder as the repository's whole content, `manifest.json` in the last commit.
 
     Files that are there already, by their hashes, are not sent again, so that a killed push goes on where it was;
     files that were there and are not in the folder are deleted. Up to `FILES_PER_COMMIT` files go in one commit.
+
+    Args:
+        resend: send everything, also what the Hub lists as the same: it heals files that are damaged there.
 
     Returns:
         The commit id that `main` points to, after its files' hashes have been compared with the folder's.
@@ -88,7 +92,9 @@ def publish_folder(
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     paths.remove(MANIFEST_NAME)
     last = [path for path in paths if path == "README.md"] + [MANIFEST_NAME]
-    first = [path for path in paths if path not in last and not _same(folder / path, remote.get(path))]
+    first = [
+        path for path in paths if path not in last and (resend or not _same(folder / path, remote.get(path)))
+    ]
     if len(first) + len(last) <= FILES_PER_COMMIT:
         batches = [first + last]
     else:

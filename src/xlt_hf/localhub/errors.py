@@ -46,6 +46,10 @@ class CorruptBlobError(Exception):
     """A stored blob is missing, or its bytes no longer have the sha256 that names it."""
 
 
+_READ_ONLY = (
+    "The Hub cannot write to its data folder {root} (read-only). Nothing was published; make it writable, or set "
+    "XLT_HUB_ROOT to another folder."
+)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -59,7 +63,7 @@ def describe_storage_error(error: OSError | sqlite3.Error, root: str) -> tuple[i
                 f"The Hub's data folder {root} is full. Nothing was published; free some space and retry.",
             )
         if error.errno in _NOT_WRITABLE:
-            return 500, f"The Hub cannot write to its data folder {root} (read-only). Nothing was published."
+            return 500, _READ_ONLY.format(root=root)
         if error.errno == errno.ENOENT:
             return 500, f"The Hub's data folder {root} has gone. Nothing was published; restart the Hub."
         return None
@@ -67,7 +71,7 @@ def describe_storage_error(error: OSError | sqlite3.Error, root: str) -> tuple[i
     if "disk is full" in text:
         return 507, f"The Hub's data folder {root} is full. Nothing was published; free some space and retry."
     if "readonly database" in text:
-        return 500, f"The Hub cannot write to its data folder {root} (read-only). Nothing was published."
+        return 500, _READ_ONLY.format(root=root)
     if "locked" in text or "busy" in text:
         return 503, "The Hub's database is busy. Nothing was published; retry."
     if "malformed" in text or "not a database" in text or "disk I/O" in text:

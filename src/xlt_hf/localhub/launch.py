@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from xlt_hf.localhub.errors import StartupError
+from xlt_hf.localhub.errors import StartupError, describe_storage_error
 from xlt_hf.localhub.state import HubInfo, ServerState, default_root, find_running, is_locked, read_state
 
 __all__ = ["HubInfo", "ensure_running", "find_running", "stop"]
@@ -52,7 +52,11 @@ def ensure_running(root: Path | None = None, *, port: int | None = None, timeout
             f"The data folder {root} is a file or lies below one: set XLT_HUB_ROOT."
         ) from error
     except OSError as error:
-        raise StartupError(f"Cannot start the Hub on {root}: {error}.") from error
+        described = describe_storage_error(error, str(root))
+        what = described[1] if described else f"{error}."
+        raise StartupError(
+            f"Cannot start the Hub on {root}: {what} XLT_HUB_ROOT names another folder."
+        ) from error
 
 
 def _start(root: Path, port: int | None, deadline: float) -> HubInfo:

@@ -127,7 +127,8 @@ def draw_questions(
         n_train=splits.train,
         n_control=splits.control,
         unit=splits.unit,
-        stratum=_kinds(documents, page) if splits.unit == "pages" else None,
+        # The almanac's ids begin with the kind of page; those of other sources mean nothing.
+        stratum=_kinds(documents, page) if study.documents.source == "almanac" else None,
         relation=[q.relation for q in questions],
         answer_length=[len(q.answer[source][0]) for q in questions],
         page_length=documents.text_lengths(source),

@@ -133,7 +133,14 @@ class QuestionStage:
         write_questions(built, kind, study.languages, folder)
         write_review(folder / "review.csv", built.splits, study.languages, self.corrections)
         questions_card(study, artifact, manifest, task).save(folder / "README.md")
-        return publish_folder(recipe.hub, artifact, folder, manifest, f"Questions of {study.name}: {task}")
+        return publish_folder(
+            recipe.hub,
+            artifact,
+            folder,
+            manifest,
+            f"Questions of {study.name}: {task}",
+            resend=recipe.arguments.replace,
+        )
 
     @cached_property
     def _collected(self) -> Collected:

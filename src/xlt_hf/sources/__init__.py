@@ -3,11 +3,12 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlt_hf.sources.collect import Collected, Progress, collect, collection_name
-from xlt_hf.sources.schema import DatasetRef, Document, DocumentSource, Question, QuestionBatch
+from xlt_hf.sources.schema import DatasetRef, Document, DocumentSource, Joined, Question, QuestionBatch
 from xlt_hf.sources.table import DocumentTable
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ class Documents:
     Args:
         study: says which source.
         api: client of the Hub that the source's datasets are on.
+        scratch: folder for what a source sorts on its way, kept for a run that is killed.
     """
 
-    def __init__(self, study: "Study", api: "Callable[[], HfApi]") -> None:
+    def __init__(self, study: "Study", api: "Callable[[], HfApi]", scratch: Path | None = None) -> None:
         self.study = study
-        self.source = _document_source(study, api)
+        self.source = _document_source(study, api, scratch)
 
     @property
     def refs(self) -> list[DatasetRef]:
@@ -101,7 +103,7 @@ class Documents:
             self.content_key,
             max_samples,
         )
-        return collect(
+        collected = collect(
             self.source,
             study.languages.both(),
             folder / name,
@@ -110,6 +112,9 @@ class Documents:
             max_samples=max_samples,
             progress=progress,
         )
+        if isinstance(self.source, Joined):
+            return replace(collected, join=self.source.losses())
+        return collected
 
 
 class CandidateQuestions:
@@ -159,7 +164,9 @@ class CandidateQuestions:
         return module.read(self._config, languages, self._api(), min(limits) if limits else None, progress)
 
 
-def _document_source(study: "Study", api: "Callable[[], HfApi]") -> DocumentSource | None:
+def _document_source(
+    study: "Study", api: "Callable[[], HfApi]", scratch: Path | None
+) -> DocumentSource | None:
     """The study's source; None for the almanac, which is generated in memory."""
     documents, languages = study.documents, study.languages.both()
     if documents.wiki_translate is not None and documents.source == "wiki_translate":
@@ -169,7 +176,14 @@ def _document_source(study: "Study", api: "Callable[[], HfApi]") -> DocumentSour
     if documents.sangraha is not None and documents.source == "sangraha":
         from xlt_hf.sources.sangraha import Sangraha
 
-        return Sangraha(documents.sangraha, languages, api())
+        config = documents.sangraha
+        source = Sangraha(config, languages, api())
+        if scratch is None:
+            return source
+        refs = [(ref.repo_id, ref.revision) for ref in source.refs()]
+        return Sangraha(
+            config, languages, api(), scratch / collection_name(study.name, config, languages, refs)
+        )
     if documents.xquad is not None and documents.source == "xquad":
         from xlt_hf.sources.xquad import Xquad
 

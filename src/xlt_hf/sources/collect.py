@@ -11,7 +11,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,13 @@ class Collected:
     """Reason -> rows."""
     rejected_folder: Path | None
     """Where the rejected rows lie, a JSON line each."""
+    join: Mapping[str, int] = field(default_factory=dict)
+    """What a join of two datasets kept and lost, in rows."""
 
     def counts(self) -> dict[str, Any]:
         """For the manifest and the card."""
         return {
+            **({"join": dict(self.join)} if self.join else {}),
             "documents_read": len(self.table) + sum(self.rejected.values()),
             "rejected": dict(self.rejected),
         }

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 DOCUMENT_COLUMNS = ("doc_id", "title", "url", "target_title", "source_text", "target_text")
 """Keys of a source's raw rows: ``source`` and ``target`` are the study's two languages, whichever they are."""
@@ -103,6 +103,15 @@ class DocumentSource(Protocol):
 
         Values may be `str`, `bytes` (UTF-8, not checked yet), None or anything that stood there.
         """
+        ...
+
+
+@runtime_checkable
+class Joined(Protocol):
+    """A source that joins two others."""
+
+    def losses(self) -> dict[str, int]:
+        """What the join keeps and loses, in rows."""
         ...
 
 

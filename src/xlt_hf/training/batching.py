@@ -2,8 +2,11 @@
 """The batch is fixed in tokens; what one process does at once follows from how many there are."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from xlt_hf.errors import UserError
+from xlt_hf.hub.manifest import Manifest
+from xlt_hf.study import PretrainingConfig
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,20 @@ class BatchPlan:
         return (
             f"{self.processes} process(es) x {self.micro_batch_rows} rows x {self.accumulation} accumulation"
         )
+
+
+def planned(corpora: Manifest, filter_level: int, settings: PretrainingConfig) -> dict[str, Any]:
+    """Tokens and steps of a run by the corpora's counts, before a text is tokenised, for `--dry_run`.
+
+    The end token of each document or paragraph comes on top, so a run has a little more of both.
+    """
+    counts = corpora.counts["filters"][f"filter-{filter_level}"]
+    tokens = sum(language["tokens"] for language in counts.values()) * settings.epochs
+    return {
+        "tokens_without_end_tokens": tokens,
+        "steps_at_least": tokens // settings.tokens_per_step,
+        "rows_per_step": settings.tokens_per_step // settings.seq_len,
+    }
 
 
 def plan_batches(

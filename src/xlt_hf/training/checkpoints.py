@@ -2,6 +2,7 @@
 """From a training checkpoint to a branch on the Hub: weights, tokenizer, manifest and card in one commit."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class CheckpointPublisher:
         tokenizer: goes with every checkpoint.
         output_dir: folder of all runs; this one's is named after its manifest, so that another configuration
             never goes on from its checkpoints.
+        afresh: train and push again what is published already, and forget this run's checkpoints.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class CheckpointPublisher:
         manifest: Manifest,
         tokenizer: PreTrainedTokenizerBase,
         output_dir: Path,
+        *,
+        afresh: bool = False,
     ) -> None:
         self.recipe = recipe
         self.artifact = artifact
@@ -43,7 +47,11 @@ class CheckpointPublisher:
         self.tokenizer = tokenizer
         name = f"{artifact.repo_id.split('/')[-1]}-{manifest.fingerprint[:12]}"
         self.run_folder = output_dir / "runs" / name
-        self._outbox = Outbox(recipe.hub, artifact, output_dir / "outbox" / name) if recipe.is_main else None
+        outbox = output_dir / "outbox" / name
+        if afresh and recipe.is_main:
+            shutil.rmtree(self.run_folder, ignore_errors=True)
+            shutil.rmtree(outbox, ignore_errors=True)
+        self._outbox = Outbox(recipe.hub, artifact, outbox) if recipe.is_main else None
 
     def check_card(self) -> None:
         """Have the Hub validate the card before training, not after.

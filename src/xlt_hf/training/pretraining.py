@@ -66,6 +66,7 @@ def pretrain(
             tokens=state.global_step * settings.tokens_per_step,
             loss=_last_loss(state),
             parameters=counts,
+            batch=plan.describe(),
             bits_per_byte={
                 language: round(bits_per_byte(model, run.tokenizer, texts, window=settings.seq_len), 4)
                 for language, texts in run.validation_texts.items()
@@ -90,6 +91,7 @@ def pretrain(
             *callbacks,
         ],
     )
+    assert trainer.args.world_size == plan.processes, "the batch was planned for other processes"
     last = get_last_checkpoint(str(run.output_dir)) if run.output_dir.exists() else None
     if last is not None:
         logger.info("Going on from %s.", last)

@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -228,7 +229,20 @@ print(json.dumps({split: rows.to_list() for split, rows in data.items()}))
             place / "client",
         )
     )
-    assert {split: len(found) for split, found in rows.items()} == {"train": 8, "test": 12, "control": 12}
+    manifest = json.loads(
+        Path(
+            hub.api().hf_hub_download(
+                "xlt-hf/mine-nq", "manifest.json", repo_type="dataset", local_dir=place / "m"
+            )
+        ).read_text()
+    )
+    dropped = manifest["counts"]["dropped"]
+    lost = sum(
+        dropped.get(reason, 0)
+        for reason in ("too_few_negatives", "answer_untranslated", "question_untranslated")
+    )
+    assert sum(map(len, rows.values())) + lost == 8 + 12 + 12, "every drawn question is there or counted"
+    assert min(map(len, rows.values())) >= 4
     originals = {row["question"]: row["answer"] for row in nq_open_rows()}
     for row in (row for found in rows.values() for row in found):
         assert row["answer"]["en"] == list(dict.fromkeys(originals[row["question"]["en"]]))

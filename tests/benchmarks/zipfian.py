@@ -68,3 +68,13 @@ def documents(n_docs: int, *, vocabulary: int = 100_000, seed: int = 0) -> Itera
             "en": " ".join(english[r] for r in words) + ".",
             "hi": " ".join(hindi[r] for r in words) + "।",
         }
+
+
+def streamed_documents(
+    n_docs: int, *, chunk: int = 2_000, vocabulary: int = 100_000, seed: int = 0
+) -> Iterator[dict[str, str]]:
+    """`documents` made `chunk` at a time, so that any number of them takes the memory of one chunk."""
+    for first in range(0, n_docs, chunk):
+        n = min(chunk, n_docs - first)
+        for row, document in enumerate(documents(n, vocabulary=vocabulary, seed=seed + first), first):
+            yield {**document, "doc_id": f"z{row:08d}", "title": f"Page {row}"}

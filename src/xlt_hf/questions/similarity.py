@@ -109,10 +109,9 @@ class Shard:
 
     def norms(self, idf: np.ndarray, sublinear_tf: bool) -> np.ndarray:
         """Euclidean norms of the documents' tf x idf, ``float64[n_docs]``; 1 for a document without words."""
-        squares = np.repeat(idf, self.df())
-        squares *= _weigh(self.tf, sublinear_tf)
+        squares = _weigh(self.tf, sublinear_tf)
         squares *= squares
-        norms = np.sqrt(np.bincount(self.docs, weights=squares, minlength=self.n_docs))
+        norms = np.sqrt(_reshaped(self._counts(), squares) @ (idf * idf))
         norms[norms == 0] = 1.0
         return norms
 

@@ -137,6 +137,14 @@ def test_scores_closer_than_single_precision(monkeypatch, top_k, spread, subline
     np.testing.assert_allclose(scores[found[0]], reached[0], rtol=0, atol=1.1e-10)
 
 
+def test_best_documents_where_a_sample_looks_for_the_bound():
+    """Every 16th document is a copy of the page: the sample promises a bound that too few documents reach."""
+    texts = ["river delta mouth" if row % 16 == 0 else f"river w{row}" for row in range(800)]
+    found, scores = nearest(texts, np.array([0]), 100)
+    assert found[0].tolist() == [*range(0, 800, 16), *[row for row in range(100) if row % 16][:50]]
+    np.testing.assert_allclose(scores[0], -np.sort(-sklearn_scores(texts, [0])[0])[:100], atol=1e-9)
+
+
 def test_workers_and_files_give_the_same(tmp_path):
     texts = [f"page {i % 7} about {'राज्य ' * (i % 5)} and {i * 37 % 101}" for i in range(200)]
     events = []

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from babel import Locale
 from babel.core import get_global
-from babel.languages import get_official_languages
+from babel.languages import get_official_languages, get_territory_language_info
 from babel.numbers import get_territory_currencies
 from pydantic import ValidationError
 
@@ -24,7 +24,17 @@ from xlt_hf.questions.similarity import TfidfIndex
 from xlt_hf.sources import almanac
 from xlt_hf.sources.almanac import templates as almanac_templates
 from xlt_hf.sources.almanac.config import AlmanacConfig
-from xlt_hf.sources.almanac.facts import ASKED, REFERENCE_DATE, Fact, kind_of
+from xlt_hf.sources.almanac.facts import (
+    ASKED,
+    REFERENCE_DATE,
+    Fact,
+    home_of,
+    kind_of,
+    load_facts,
+    load_names,
+    territories,
+    zone_cities,
+)
 from xlt_hf.sources.almanac.pages import TooFewPages, build_almanac
 from xlt_hf.sources.almanac.questions import all_questions, is_given_away
 from xlt_hf.sources.almanac.templates import TemplateError, load_templates
@@ -69,11 +79,13 @@ def plain(name: str) -> str:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_names_are_those_of_cldr(book, language):
-    locale = Locale(language)
+    locale, own = Locale(language), book.templates[language].names
     for entity in book.pages:
         kind, code = entity.split("-", 1)
         text = book.names[language][entity].text
-        if kind == "territory":
+        if entity in own:
+            assert text == own[entity]
+        elif kind == "territory":
             assert text == plain(locale.territories[code]).replace(" SAR China", "")
         elif kind == "language":
             assert text == plain(locale.languages[code])
@@ -94,7 +106,8 @@ def test_city_names_are_those_of_cldr(book):
     cities = [entity for entity in book.pages if kind_of(entity) == "city"]
     assert len(cities) == FULL.city_pages
     for entity in cities:
-        assert book.names["hi"][entity].text == plain(hindi[entity.split("-", 1)[1]])
+        own = book.templates["hi"].names.get(entity)
+        assert book.names["hi"][entity].text == (own or plain(hindi[entity.split("-", 1)[1]]))
     assert book.names["en"]["city-Asia/Kolkata"].text == "Kolkata"
     assert book.names["en"]["city-Europe/Kyiv"].text == "Kyiv"
     assert book.names["en"]["city-Europe/London"].text == "London"
@@ -150,17 +163,59 @@ def test_continents_are_time_zone_prefixes(book):
         assert zones <= prefix.get(region.split("-")[1], {"Pacific", "Australia"})
 
 
-def test_languages_are_spoken_where_cldr_has_speakers(book):
+def test_languages_are_at_home_where_cldr_has_their_speakers(book):
+    """CLDR's population data name one territory only: no other has the language in its offices or so many speakers."""
+    shares, official = defaultdict(dict), defaultdict(set)
+    for territory in territories():
+        for code, about in get_territory_language_info(territory).items():
+            language = code.split("_")[0]
+            share = max(about["population_percent"], shares[language].get(territory, 0))
+            shares[language][territory] = share
+            if about["official_status"] in ("official", "de_facto_official"):
+                official[language].add(territory)
     facts = facts_of(book, "language_territory")
     assert len(facts) > 200
     for fact in facts:
         language = fact.subject.split("-")[1]
-        (territory,) = (entity.split("-")[1] for entity in fact.objects)
-        assert get_global("likely_subtags")[language].endswith(territory)
-        assert any(code.split("_")[0] == language for code in get_global("territory_languages")[territory])
-        for entity in fact.also_true:
-            official = get_official_languages(entity.split("-")[1], de_facto=True)
-            assert language in {code.split("_")[0] for code in official}
+        (home,) = (entity.split("-")[1] for entity in fact.objects)
+        assert shares[language][home] > 0, fact
+        assert not official[language] - {home}, fact
+        assert all(share < 10 for place, share in shares[language].items() if place != home), fact
+
+
+def test_a_language_spoken_more_elsewhere_has_no_home():
+    """Spanish is not mainly of Spain, nor Fula of Senegal, Punjabi of India, Mongolian of Mongolia."""
+    facts = load_facts(load_names(load_templates(LANGUAGES, ASKED)))
+    homes = {fact.subject: fact.objects for fact in facts if fact.relation == "language_territory"}
+    assert homes["language-ja"] == ("territory-JP",)
+    assert homes["language-bn"] == ("territory-BD",)
+    assert len(homes) > 330
+    for language in ("es", "ff", "pa", "mn", "os", "kbd", "se", "swb", "en", "yi", "ann"):
+        assert f"language-{language}" not in homes, language
+
+
+@pytest.mark.parametrize(
+    "shares, official, home",
+    [
+        ({"JP": 95.0, "BR": 0.2}, ["JP"], "JP"),
+        ({"JP": 95.0, "PW": 2.0}, ["JP", "PW"], None),
+        ({"JP": 95.0, "PW": 10.0}, ["JP"], None),
+        ({"JP": 0.0}, [], None),
+        ({"BR": 95.0}, [], None),
+    ],
+)
+def test_a_home_is_certain_or_none(shares, official, home):
+    assert home_of("ja", shares, official) == home
+
+
+@pytest.mark.parametrize(
+    "zone",
+    ["America/Cayman", "Pacific/Saipan", "Pacific/Majuro", "America/Argentina/Jujuy", "Europe/Vatican"],
+)
+def test_what_is_no_city_has_no_page(zone):
+    assert zone in get_global("zone_territories")
+    assert zone not in zone_cities()
+    assert "America/Argentina/Salta" in zone_cities()
 
 
 def test_a_territory_without_a_fact_lacks_it(book):
@@ -204,7 +259,9 @@ def test_every_paragraph_states_every_fact_once(book):
                 for language in LANGUAGES:
                     names = book.names[language]
                     assert names[fact.subject].text.casefold() in paragraph[language].casefold()
-                    shown = [o for o in fact.objects if names[o].text in paragraph[language]]
+                    shown = [
+                        o for o in fact.objects if names[o].text.casefold() in paragraph[language].casefold()
+                    ]
                     assert len(shown) >= min(len(fact.objects), FULL.list_items)
 
 
@@ -232,7 +289,36 @@ def test_english_pages_have_their_articles(documents):
         assert re.search(rf"\bthe {name}\b", text), name
     assert not re.search(r"\bthe India\b", text)
     assert not re.search(r"\bthe the\b|\bThe The\b", text)
-    assert not re.search(r"(?:^|[.] )[a-zéå]", text, re.MULTILINE)
+    assert not re.search(r"(?:^|[.?] )[a-zéå]", text, re.MULTILINE)
+    assert re.search(r"\? Euro\.", text)
+
+
+def test_only_currencies_have_names_in_lower_case(book):
+    """What a capital after a question mark changes: no name that must start small, such as iOS."""
+    for entity, name in book.names["en"].items():
+        assert name.text[0].isupper() or not name.text[0].isalpha() or kind_of(entity) in ("currency", "unit")
+
+
+def test_passages_of_questions_only_state(questions):
+    for question in questions:
+        assert not any("?" in text for text in question.context.values()), question.id
+
+
+def test_two_currencies_are_a_plural(book):
+    paragraphs = [book.paragraph("city-Asia/Thimphu", rendering) for rendering in range(13)]
+    text = {language: "\n".join(paragraph[language] for paragraph in paragraphs) for language in LANGUAGES}
+    assert "The currencies in Thimphu are the Indian rupee and Bhutanese ngultrum." in text["en"]
+    assert "थिंपू शहर की मुद्राएँ भारतीय रुपया और भूटानी नंगलट्रम हैं।" in text["hi"]
+    assert not re.search(r"ngultrum is|currency in Thimphu", text["en"])
+    assert "नंगलट्रम है।" not in text["hi"]
+
+
+def test_one_city_is_no_plural(documents):
+    texts = {language: "\n".join(d.text[language] for d in documents) for language in LANGUAGES}
+    assert "Among the cities of Cyprus is Nicosia." in texts["en"]
+    assert "साइप्रस का एक शहर: निकोसिया।" in texts["hi"]
+    assert not re.search(r"Among the cities of [^.,]* are [^,]*\.", re.sub(r" and ", ",", texts["en"]))
+    assert not re.search(r"के शहर: [^,।]*।", texts["hi"].replace(" और ", ","))
 
 
 def test_no_page_holds_a_question(documents, questions):
@@ -415,7 +501,60 @@ def test_hindi_templates_end_and_inflect_properly():
             assert sentence.count("।") == 1
             if name in ("territory_currency", "city_currency"):
                 # A currency's name is not inflected, so no postposition may follow it.
-                assert not re.search(r"\{o\} (का|की|के|में|से|को|पर|ने|तक)\b", sentence), sentence
+                # (A vowel sign is no \w, so that \b finds no end of a Hindi word.)
+                assert not re.search(r"\{o\} (का|की|के|में|से|को|पर|ने|तक)[ ।]", sentence), sentence
+
+
+def hindi_sentences() -> list[str]:
+    (hindi,) = load_templates(("hi",), ASKED).values()
+    return sorted({s for r in hindi.relations.values() for s in (*r.one, *r.many, *r.questions)})
+
+
+# A verb or participle in front of है that shows gender, and the nouns of templates that look like one.
+GENDERED = re.compile(r"(\S+[ाीे]) (?:है|हैं)[?।]")
+NOUNS = {"भाषा", "मुद्रा", "हिस्सा"}
+
+
+def _agrees_with_name(sentence: str) -> bool:
+    """Whether a gendered verb has a bare name as its subject: `{s} किस देश में बसा है?` fits no खाड़ी."""
+    noun_or_postposition = r"शहर|भाषा|मुद्रा|का|की|के|में|को|से|बोलने|जाने|आने"
+    bare = re.match(rf"\{{s\}} (?!(?:{noun_or_postposition}) )", sentence)
+    return bool(bare) and any(word not in NOUNS for word in GENDERED.findall(sentence))
+
+
+def test_hindi_verbs_agree_with_nouns_of_the_template():
+    assert _agrees_with_name("{s} किस देश में बसा है? {o} में।")
+    assert _agrees_with_name("{s} कौन-से देश में आता है? {o} में।")
+    assert not _agrees_with_name("{s} शहर किस देश में बसा है? {o} में।")
+    assert not _agrees_with_name("{s} {o} में बसा एक शहर है।")
+    assert not [sentence for sentence in hindi_sentences() if _agrees_with_name(sentence)]
+
+
+def test_hindi_answers_keep_the_postposition_that_is_asked_for():
+    """किस देश में बसा है? is answered with में, not with the bare name."""
+    asked = 0
+    for sentence in hindi_sentences():
+        question, mark, answer = sentence.partition("? ")
+        wanted = re.search(r"(?:किस|कौन-से) \S+ (में|से|को|पर|की)(?= |$)", question)
+        if mark and (wanted or "कहाँ" in question):
+            asked += 1
+            assert answer == f"{{o}} {wanted[1] if wanted else 'में'}।", sentence
+    assert asked >= 10
+
+
+def test_hindi_names_fit_their_sentences(book):
+    """भाषा is feminine; a time is masculine, and never inflected."""
+    hindi = book.names["hi"]
+    adjectives = {"निचला", "पुराना", "नया", "बड़ा", "छोटा"}
+    for entity, name in hindi.items():
+        if kind_of(entity) == "language":
+            assert not adjectives & set(name.text.split()), entity
+        if kind_of(entity) == "timezone":
+            assert name.text.endswith(("समय", "टाइम")), entity
+            assert " का " not in name.text, entity
+    assert hindi["language-nds"].title == "निचली जर्मन भाषा"
+    assert hindi["city-America/North_Dakota/Center"].text == "सेंटर, उत्तरी डकोटा"
+    assert not [e for e, n in hindi.items() if kind_of(e) == "city" and re.search("खाड़ी|मध्य", n.text)]
 
 
 FRENCH = """
@@ -483,6 +622,8 @@ def test_a_file_without_a_relation_names_file_and_relation(templates_folder):
         ({"colour": "red"}, "unknown keys colour"),
         ({"currency_unit": {"word": "middle"}}, "currency_unit.word must be"),
         ({"list": {}}, "`list` must have"),
+        ({"names": ["language-nds"]}, "`names` must map entities"),
+        ({"names": {"language-nds": " "}}, "`names` must map entities"),
         ({"relations": {"city_country": {"statements": ["{s} {x}।"]}}}, "may use"),
         ({"relations": {"city_country": {"statements": ["{s}।"]}}}, "must name its subject"),
         ({"relations": {"city_country": {"statements": ["{s {o}।"]}}}, "is not a template"),
@@ -504,6 +645,15 @@ def test_a_bad_file_says_what_is_wrong(templates_folder, change, message):
     path.write_text(yaml.safe_dump({**raw, **change}), encoding="utf-8")
     with pytest.raises(TemplateError, match=re.escape(message)):
         load_templates(LANGUAGES, {"city_country": True})
+
+
+def test_a_name_of_an_unknown_entity_is_an_error(templates_folder):
+    path = templates_folder / "hi.yaml"
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw["names"]["language-low"] = "निचली"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    with pytest.raises(TemplateError, match=r"hi\.yaml: `names` has language-low, which CLDR does not name"):
+        almanac.documents(LANGUAGES, 0, SMALL)
 
 
 # Settings

@@ -27,8 +27,8 @@ class AlmanacConfig:
 
     Attributes:
         territory_pages: pages on countries and dependencies (there are about 240 with a Hindi name).
-        city_pages: pages on cities, those of the chosen territories first (about 300).
-        language_pages: pages on languages, those of the chosen territories first (about 420).
+        city_pages: pages on cities, those of the chosen territories first (about 290).
+        language_pages: pages on languages, those of the chosen territories first (about 350).
         currency_pages: pages on currencies, those of the chosen territories first (about 150).
         renderings: paragraphs of a page; each states all of its facts, in another order and in other words.
         list_items: most entries of a list in one paragraph, such as the cities of a country; which ones

@@ -79,12 +79,21 @@ _NOT_TERRITORIES = frozenset(
         "ZZ",
     }
 )
-# CLDR's "exemplar cities" that are islands, regions or stations, which no sentence about a city fits.
+# CLDR's "exemplar cities" that no sentence about a city fits. A city is a settlement of any size, hamlets
+# included, that goes by the zone's name (Adak and Sitka are towns as well as islands). What the name means first
+# is here otherwise: an island or atoll (Saipan, Funafuti), a province or municipality whose capital is called
+# otherwise (Jujuy: San Salvador de Jujuy; Bahía de Banderas), a peninsula, a station, or a whole territory by a
+# shorter name (Cayman, Vatican). Those with exactly a territory's name (Aruba) go in `load_names`.
 _NOT_CITIES = frozenset(
     {
         "Africa/Ceuta",
         "America/Antigua",
+        "America/Argentina/Catamarca",
+        "America/Argentina/Jujuy",
+        "America/Argentina/Tucuman",
         "America/Bahia",
+        "America/Bahia_Banderas",
+        "America/Cayman",
         "America/Danmarkshavn",
         "America/Grand_Turk",
         "America/Miquelon",
@@ -105,6 +114,7 @@ _NOT_CITIES = frozenset(
         "Atlantic/South_Georgia",
         "Australia/Lindeman",
         "Australia/Lord_Howe",
+        "Europe/Vatican",
         "Indian/Chagos",
         "Indian/Christmas",
         "Indian/Cocos",
@@ -118,6 +128,7 @@ _NOT_CITIES = frozenset(
         "Pacific/Efate",
         "Pacific/Enderbury",
         "Pacific/Fakaofo",
+        "Pacific/Funafuti",
         "Pacific/Galapagos",
         "Pacific/Gambier",
         "Pacific/Guadalcanal",
@@ -125,12 +136,14 @@ _NOT_CITIES = frozenset(
         "Pacific/Kiritimati",
         "Pacific/Kosrae",
         "Pacific/Kwajalein",
+        "Pacific/Majuro",
         "Pacific/Marquesas",
         "Pacific/Midway",
         "Pacific/Norfolk",
         "Pacific/Pitcairn",
         "Pacific/Pohnpei",
         "Pacific/Rarotonga",
+        "Pacific/Saipan",
         "Pacific/Tahiti",
         "Pacific/Tarawa",
         "Pacific/Tongatapu",
@@ -143,7 +156,14 @@ _CONTESTED_CITIES = frozenset(
     {"Africa/El_Aaiun", "Asia/Famagusta", "Asia/Gaza", "Asia/Hebron", "Asia/Jerusalem", "Europe/Simferopol"}
 )
 # No longer anybody's mother tongue, or not of the place that CLDR's likely subtags give.
-_NOT_SPOKEN = frozenset({"ar", "cop", "cu", "gez", "grc", "hnj", "ie", "kaw", "la", "prg", "sa"})
+_NOT_SPOKEN = frozenset({"ar", "cop", "cu", "gez", "grc", "hnj", "ie", "kaw", "la", "prg", "sa", "yi"})
+LARGE_SHARE = 10.0
+"""Per cent of a territory's people. `babel` has CLDR's shares of speakers but not its populations, so how many
+speak a language where cannot be computed, and likely subtags put Spanish in Spain and Fula in Senegal. So a
+language that is official in a second territory, or that so many speak there, is given no home at all."""
+# Languages that pass, though a small share of a larger territory is more: by CLDR 47's populations (cldr-core,
+# territoryInfo) most speakers live elsewhere. And Niuean, Comorian: CLDR has no speakers in New Zealand, the Comoros.
+_MORE_ELSEWHERE = frozenset({"ady", "ccp", "kbd", "mas", "mn", "niu", "os", "se", "swb"})
 # The continents that a time zone's prefix gives. Atlantic/ and Indian/ zones are in several.
 _CONTINENTS = {
     "Africa": "002",
@@ -311,7 +331,21 @@ def _all_names(templates: LanguageTemplates) -> dict[str, Name]:
             long_names.get("generic") or long_names.get("standard"),
             long_names.get("standard"),
         )
-    return found
+    return found | _own_names(templates, found)
+
+
+def _own_names(templates: LanguageTemplates, found: Mapping[str, Name]) -> dict[str, Name]:
+    """The names that the template file has in place of CLDR's."""
+    unknown = sorted(set(templates.names) - set(found))
+    if unknown:
+        raise TemplateError(
+            f"{templates.path}: `names` has {', '.join(unknown)}, which CLDR does not name in "
+            f"'{templates.language}' or the almanac does not use: correct or remove it."
+        )
+    return {
+        entity: Name(templates.page_title.get(kind_of(entity), "{name}").format(name=name), name)
+        for entity, name in templates.names.items()
+    }
 
 
 def _plain(name: str, templates: LanguageTemplates) -> str:
@@ -429,28 +463,42 @@ def _territory_facts(named: frozenset[str]) -> list[Fact]:
 
 
 def _language_facts(named: frozenset[str]) -> list[Fact]:
-    official, spoken = defaultdict(list), defaultdict(list)
+    official: dict[str, list[str]] = defaultdict(list)
+    spoken: dict[str, dict[str, float]] = defaultdict(dict)
     for code in territories():
         for language in _officials_of(code):
             official[language].append(code)
-        for language in _languages_of(code):
-            spoken[language].append(code)
+        for language, share in _languages_of(code).items():
+            spoken[language][code] = share
     facts = []
     for language in sorted(spoken):
         subject = f"language-{language}"
-        likely = get_global("likely_subtags").get(language, "").rpartition("_")[2]
-        if likely in spoken[language] and language not in _NOT_SPOKEN:
+        home = home_of(language, spoken[language], official[language])
+        if home:
             facts += _facts(
                 "language_territory",
                 subject,
-                _entities("territory", [likely]),
+                _entities("territory", [home]),
                 named,
-                also_true=_entities("territory", official[language]),
                 not_false=_entities("territory", spoken[language]),
             )
         known = [e for e in _entities("territory", official[language]) if e in named]
         facts += _facts("language_official", subject, known, named)
     return facts
+
+
+def home_of(language: str, shares: Mapping[str, float], official: Sequence[str]) -> str | None:
+    """The territory where most speakers live, or None where that is not certain.
+
+    Args:
+        shares: territory -> per cent of its people who speak the language.
+        official: territories where it is an official language.
+    """
+    likely = get_global("likely_subtags").get(language, "").rpartition("_")[2]
+    if language in _NOT_SPOKEN | _MORE_ELSEWHERE or not shares.get(likely):
+        return None
+    elsewhere = {code for code, share in shares.items() if share >= LARGE_SHARE} | set(official)
+    return None if elsewhere - {likely} else likely
 
 
 def _currency_facts(named: frozenset[str]) -> list[Fact]:

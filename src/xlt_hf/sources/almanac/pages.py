@@ -2,6 +2,7 @@
 """Choose the pages of the almanac, and write them."""
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +50,8 @@ class Almanac:
         """All facts of a page once, by language, in the same order in each.
 
         A page's paragraphs go through the sentences of a relation in a shuffled order, so that none comes
-        again before all have been used.
+        again before all have been used. A paragraph with a name instead of a number, such as a question's
+        passage, only states: what it says then stands in it as accepted answers are spelled.
         """
         draw = self.draw("paragraph", entity, rendering)
         facts = [self._shortened(fact, draw) for fact in self.pages[entity]]
@@ -63,6 +65,9 @@ class Almanac:
                     .relation(fact.relation, asked=False)
                     .statements(len(fact.objects))
                 )
+                if not isinstance(rendering, int):
+                    # After a question mark the answer would have a capital: "Euro." is not "euro".
+                    choices = tuple(choice for choice in choices if "?" not in choice) or choices
                 order = list(range(len(choices)))
                 self.draw("sentences", entity, fact.relation, language).shuffle(order)
                 turn = rendering if isinstance(rendering, int) else draw.randrange(len(order))
@@ -91,14 +96,14 @@ class Almanac:
             o=templates.joined([in_text(entity) for entity in fact.objects]),
             O=templates.joined([names[entity].text for entity in fact.objects]),
         )
-        return text[0].upper() + text[1:]
+        return _capitalised(text)
 
     def question(self, template: str, subject: str, language: str) -> str:
         """A question about `subject`."""
         templates, name = self.templates[language], self.names[language][subject].text
         article = templates.article if subject in templates.takes_article else ""
         text = template.format(s=article + name, S=name)
-        return text[0].upper() + text[1:]
+        return _capitalised(text)
 
 
 @lru_cache(maxsize=4)
@@ -131,6 +136,11 @@ def build_almanac(languages: tuple[str, ...], seed: int, config: AlmanacConfig) 
         names=names,
         pages={entity: tuple(pages[entity]) for entity in sorted(pages)},
     )
+
+
+def _capitalised(text: str) -> str:
+    """`text` with a capital at its start and after each "? ", where an answer is a sentence of its own."""
+    return re.sub(r"(?:^|(?<=\? ))\w", lambda letter: letter.group().upper(), text)
 
 
 def _choose(facts: Sequence[Fact], names: Names, seed: int, config: AlmanacConfig) -> Collection[str]:

@@ -19,6 +19,7 @@ _KEYS = frozenset(
         "list",
         "page_title",
         "drop_from_names",
+        "names",
         "article",
         "takes_article",
         "currency_unit",
@@ -52,7 +53,11 @@ class RelationTemplates:
 
 @dataclass(frozen=True)
 class LanguageTemplates:
-    """One template file."""
+    """One template file.
+
+    Attributes:
+        names: entity -> its name, where CLDR's will not do.
+    """
 
     language: str
     path: Path
@@ -60,6 +65,7 @@ class LanguageTemplates:
     last: str
     page_title: Mapping[str, str]
     drop_from_names: tuple[str, ...]
+    names: Mapping[str, str]
     article: str
     takes_article: frozenset[str]
     unit_word: int
@@ -148,12 +154,19 @@ def _read(language: str) -> LanguageTemplates:
         last=listing["last"],
         page_title=_checked_titles(raw.get("page_title") or {}, path),
         drop_from_names=tuple(raw.get("drop_from_names") or ()),
+        names=_checked_names(raw.get("names") or {}, path),
         article=raw.get("article", ""),
         takes_article=frozenset(raw.get("takes_article") or ()),
         unit_word=words[unit["word"]],
         unit_exceptions=dict(unit.get("except") or {}),
         relations={name: _relation(name, body, path) for name, body in (raw.get("relations") or {}).items()},
     )
+
+
+def _checked_names(names: Any, path: Path) -> Mapping[str, str]:
+    if not isinstance(names, dict) or not all(isinstance(n, str) and n.strip() for n in names.values()):
+        raise TemplateError(f"{path}: `names` must map entities, such as language-nds, to their names.")
+    return dict(names)
 
 
 def _checked_titles(titles: Mapping[str, str], path: Path) -> Mapping[str, str]:

@@ -38,6 +38,7 @@ def pieces_one_by_one(texts, words):
 @settings(max_examples=150, deadline=None)
 @given(texts=FEW | MIXED, words=st.sampled_from(list(SPLITTINGS.values())))
 @example(texts=["a  b", " a", "a ", "a \n b", "a\n\nb c"], words=WORDS_WITH_MARKS)
+@example(texts=[" 1\x85", " "], words=WORDS_WITH_MARKS)
 @example(texts=[" \u0301a b\u0301 e\u0301", "\u2000 a", "", " "], words=WORDS_WITH_MARKS)
 def test_counted_pieces_are_those_of_splitting_every_text(texts, words):
     assert count_pieces(_pipeline(models.BPE(), words), texts) == pieces_one_by_one(texts, words)

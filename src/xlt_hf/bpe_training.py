@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
+from xlt_hf.encoding import DOUBLE_SPACE, SPACES
+
 _BATCH_CHARS = 8 << 20
 _MERGE_COUNTS_AT = 1 << 22
-_SPACES = r"[\t-\r \x{1C}-\x{1F}\x{85}\x{A0}\x{1680}\x{180E}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
-"""Everything that any Unicode version calls a space; a few too many cost nothing but time."""
-_DOUBLE_SPACE = f" {_SPACES}|{_SPACES} "
+_ENDS_IN_SPACE = f"^$|{SPACES}$"
+"""The last word of a text: what another word behind it would change the pieces of."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def count_pieces(pipeline: Tokenizer, texts: Iterable[str]) -> dict[str, int]:
     waiting = 0
     for batch in _batches(texts):
         column = pa.array(batch, pa.large_string())
-        uneven = pc.match_substring_regex(column, _DOUBLE_SPACE)
+        uneven = pc.match_substring_regex(column, DOUBLE_SPACE)
         for text in column.filter(uneven).to_pylist():
             _add(pieces, ((piece, 1) for piece in _split(pipeline, text)))
         words = pc.split_pattern(column.filter(pc.invert(uneven)), " ")
@@ -75,7 +76,15 @@ def count_pieces(pipeline: Tokenizer, texts: Iterable[str]) -> dict[str, int]:
         if waiting > _MERGE_COUNTS_AT:
             rest = [_summed(rest)]
             waiting = len(rest[0])
-    for chunk in _summed(rest).to_batches(max_chunksize=4096) if rest else ():
+    counted = (
+        _summed(rest)
+        if rest
+        else pa.table({"word": pa.array([], pa.large_string()), "n": pa.array([], pa.int64())})
+    )
+    last = pc.match_substring_regex(counted.column("word"), _ENDS_IN_SPACE)
+    for word, number in zip(*(c.to_pylist() for c in counted.filter(last).columns), strict=True):
+        _add(pieces, ((piece, number) for piece in _split(pipeline, f" {word}")))
+    for chunk in counted.filter(pc.invert(last)).to_batches(max_chunksize=4096):
         # A text like those that the words come from; each of its spaces begins the pieces of one word.
         joined = "".join(f" {word}" for word in chunk.column("word").to_pylist())
         split = _split(pipeline, joined)

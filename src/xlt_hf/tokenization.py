@@ -47,7 +47,8 @@ _MEASURED_BYTES = 16 << 20
 """Of the text of each language that fertility is counted on."""
 _HELD_OUT = 10
 """Every tenth document is kept out of a sample that does not hold all documents."""
-_BATCH = 256
+_BATCH_CHARS = 4 << 20
+"""Texts are encoded so many characters at a time."""
 
 # A question follows an end token, as a document does, and its answer follows it after a space: markers of their own
 # would be tokens that pretraining never sees, and the little finetuning here cannot teach a small model what they mean
@@ -279,7 +280,7 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], encoder: Encoder | 
     """`int64[n]`: tokens of each text, the end token not counted.
 
     Args:
-        texts: read once, a few hundred at a time.
+        texts: read once, a few megabytes at a time.
         encoder: use this one; otherwise `choose_encoder` decides, where there is enough text to be worth it.
     """
     stream = iter(texts)
@@ -298,8 +299,15 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], encoder: Encoder | 
 
 
 def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
-    stream = iter(texts)
-    while batch := list(islice(stream, _BATCH)):
+    batch: list[str] = []
+    chars = 0
+    for text in texts:
+        batch.append(text)
+        chars += len(text)
+        if chars >= _BATCH_CHARS:
+            yield batch
+            batch, chars = [], 0
+    if batch:
         yield batch
 
 

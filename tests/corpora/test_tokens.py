@@ -51,6 +51,13 @@ class Dying:
         return self.inner.encode(texts)
 
 
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Batches of 256 documents, if of no more than so many characters."""
+    monkeypatch.setattr(tokens, "_SLICE", 256)
+    monkeypatch.setattr(tokens, "_BATCH_CHARS", 100)
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.arrow"))}
 
@@ -77,7 +84,7 @@ def test_tokenised_part_holds_each_document_s_ids(bpe, tmp_path):
     assert not bpe.encode_special_tokens, "the tokenizer is left as it was"
 
 
-def test_shards_are_the_documents_in_order_and_read_in_slices(bpe, tmp_path):
+def test_shards_are_the_documents_in_order_and_read_in_slices(bpe, tmp_path, small_batches):
     names, texts = Sliced(IDS), Sliced(LONG)
     store = tokenise_part(bpe, names, texts, "hi", tmp_path / "part", shard_tokens=5_000)
     whole = tokenise_part(bpe, IDS, LONG, "hi", tmp_path / "whole")
@@ -103,7 +110,7 @@ def test_a_part_of_no_documents_is_a_finished_part(bpe, tmp_path):
 
 
 @pytest.mark.parametrize("batches", [0, 1, 2, 3])
-def test_killed_at_any_batch_and_started_again_gives_the_same_bytes(bpe, tmp_path, batches):
+def test_killed_at_any_batch_and_started_again_gives_the_same_bytes(bpe, tmp_path, small_batches, batches):
     tokenise_part(bpe, IDS, LONG, "hi", tmp_path / "whole", shard_tokens=5_000)
     folder = tmp_path / "part"
     child = os.fork()
@@ -139,7 +146,7 @@ def test_a_damaged_shard_is_refused(bpe, tmp_path, damage):
         open_part(tmp_path / "part", "en")
 
 
-def test_a_missing_shard_is_noticed(bpe, tmp_path):
+def test_a_missing_shard_is_noticed(bpe, tmp_path, small_batches):
     tokenise_part(bpe, IDS, LONG, "hi", tmp_path / "part", shard_tokens=5_000)
     (tmp_path / "part" / "00001.arrow").unlink()
     with pytest.raises(TokenStoreError, match="begins with document 512, not 256"):

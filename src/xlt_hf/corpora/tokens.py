@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 SHARD_TOKENS = 1 << 25
 """A shard ends with the batch of documents that reaches so many tokens: 64 MiB of `uint16`."""
-_BATCH = 256
+_SLICE = 64
+_BATCH_CHARS = 4 << 20
+"""Texts are read a slice of rows at a time and encoded so many characters at a time."""
 _SAMPLED = 64
 
 
@@ -166,7 +168,7 @@ def _next_shard(
     lengths: list[np.ndarray] = []
     tokens = 0
     while row < len(doc_ids) and tokens < shard_tokens:
-        ids, batch = doc_ids[row : row + _BATCH], texts[row : row + _BATCH]
+        ids, batch = _read(doc_ids, texts, row)
         row += len(ids)
         if unit == "paragraph":
             ids, batch = _paragraphs(ids, batch)
@@ -178,6 +180,20 @@ def _next_shard(
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
     merged = np.concatenate([np.empty(0, dtype), *values])
     return TokenShard(merged, ends, pa.concat_arrays(names) if names else pa.array([], pa.string())), row
+
+
+def _read(doc_ids: Sequence[str], texts: Sequence[str], row: int) -> tuple[list[str], list[str]]:
+    """Ids and texts of a batch of documents from `row` on."""
+    ids: list[str] = []
+    batch: list[str] = []
+    chars = 0
+    while row < len(doc_ids) and chars < _BATCH_CHARS:
+        ids += doc_ids[row : row + _SLICE]
+        more = texts[row : row + _SLICE]
+        batch += more
+        chars += sum(map(len, more))
+        row += _SLICE
+    return ids, batch
 
 
 def _paragraphs(ids: Sequence[str], texts: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ Batches of several processes take turns, and look again before they pay, so that
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import time
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from xlt_hf.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 _APPLICATION_ID = 0x786C7431
 """Marks the file as one of ours ("xlt1"); another layout would get another one."""
@@ -81,9 +84,8 @@ class ReplyCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(f"{self.path}.lock")
-            with self._lock:
-                self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-                self._prepare()
+            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._prepare()
         except (sqlite3.Error, OSError) as error:
             raise CacheError(
                 f"{self.path} cannot be used as the cache of replies ({error}). Move it away, or name another "
@@ -91,14 +93,15 @@ class ReplyCache:
             ) from error
 
     def _prepare(self) -> None:
-        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if mark != _APPLICATION_ID and tables:
-            raise sqlite3.DatabaseError("it is another program's database")
         self._db.execute("PRAGMA synchronous = FULL")
-        if mark != _APPLICATION_ID:
-            self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._db.execute(_SCHEMA)
+        with self._transaction():
+            (mark,) = self._db.execute("PRAGMA application_id").fetchone()
+            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if mark != _APPLICATION_ID:
+                if tables:
+                    raise sqlite3.DatabaseError("it is another program's database")
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                self._db.execute(_SCHEMA)
 
     def get(self, keys: Collection[str]) -> dict[str, Entry]:
         """The entries that there are."""
@@ -151,7 +154,7 @@ class ReplyCache:
         missing = [position for key, position in first.items() if key not in found]
         for start in range(0, len(missing), batch_size):
             batch = missing[start : start + batch_size]
-            with self._lock:
+            with self._turn():
                 # Another process may have paid for these since.
                 found.update(self._usable([keys[position] for position in batch], retry_failed))
                 todo = [position for position in batch if keys[position] not in found]
@@ -168,6 +171,19 @@ class ReplyCache:
         if retry_failed:
             return {key: entry for key, entry in entries.items() if entry.value is not None}
         return entries
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """This process's turn among those that share the file."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            logger.info("Another process is filling %s: waiting for its batch to end.", self.path)
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ does not pass the checks); what does not get better ends the run with everything
 
 import datetime
 import email.utils
+import json
 import logging
 import os
 import re
@@ -246,13 +247,13 @@ class ChatClient:
             raise ChatError(
                 f"{self.config.address} did not answer in {self.config.attempts} attempts: {error}."
             ) from None
-        choice = output.choices[0] if output.choices else None
-        text = (choice.message.content if choice and choice.message else None) or ""
+        choice = output.choices[0]
+        text = (choice.message.content if choice.message else None) or ""
         tokens = output.usage.total_tokens if output.usage else None
         # No tokenizer has more tokens than bytes: an upper bound for servers that do not count.
         sent = [message["content"] for message in messages]
         self.budget.spend(tokens or sum(len(part.encode()) for part in (*sent, text)))
-        return text, choice is not None and choice.finish_reason == "length"
+        return text, choice.finish_reason == "length"
 
     def _pause(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -283,11 +284,17 @@ class ChatClient:
             raise _Passing(
                 f"the endpoint cannot be reached ({self._safe(error)}). Is the address right, and the server up?"
             ) from None
-        except ValueError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ChatError(
                 f"{self.config.address} did not answer in the form of OpenAI's chat completions "
                 f"({self._safe(error)}). Is it the right address, up to and including its /v1?"
             ) from None
+        except ValueError as error:
+            # Such as a provider that huggingface_hub does not know, or a key that is not of its kind.
+            raise ChatError(f"{self.config.address} cannot be asked: {self._safe(error)}") from None
+        if not output.choices:
+            # Some gateways tell of a busy upstream this way, with status 200.
+            raise _Passing("the last answer had no choices")
         return output
 
     def _raise_for(self, error: Any) -> None:

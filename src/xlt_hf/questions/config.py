@@ -27,8 +27,8 @@ class ChatConfig:
             `HF_TOKEN` by default: a study on the embedded Hub puts that Hub's own token there.
         reply_format: how the JSON schema goes out. `json_schema`: as OpenAI documents it. `tgi`: as Text
             Generation Inference takes it. `none`: in the prompt only. Replies are checked here in any case.
-        temperature: 0 for the likeliest reply.
-        max_reply_tokens: longest reply, in tokens.
+        temperature: 0 for the likeliest reply; None is not sent, for models that refuse it.
+        max_reply_tokens: longest reply, in tokens, sent as `max_tokens`; None is not sent.
         timeout_s: seconds without a byte from the server until a request counts as failed.
         attempts: requests for one reply until a busy (429), failing (5xx), silent or unreachable server is
             given up.
@@ -47,8 +47,8 @@ class ChatConfig:
     base_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     api_key_env: str = "CHAT_API_KEY"
     reply_format: Literal["json_schema", "tgi", "none"] = "json_schema"
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    max_reply_tokens: PositiveInt = 4096
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
+    max_reply_tokens: PositiveInt | None = 4096
     timeout_s: PositiveFloat = 120.0
     attempts: PositiveInt = 6
     backoff_s: PositiveFloat = 1.0

@@ -20,7 +20,7 @@ import regex
 from pydantic import BaseModel, ConfigDict
 
 from xlt_hf.evaluation.normalization import normalize
-from xlt_hf.questions.blocks import BLOCK, Candidate, draw_negatives, is_excluded
+from xlt_hf.questions.blocks import BLOCK, Candidate, draw_negatives
 from xlt_hf.questions.cache import ReplyCache
 from xlt_hf.questions.chat import ChatClient, ChatRequest
 from xlt_hf.questions.config import ChatConfig, NegativesConfig
@@ -141,6 +141,7 @@ def holds(text: str, part: str, language: str) -> bool:
 
 
 def _too_close(text: str, golds: frozenset[str], language: str) -> bool:
+    """Whether a text is one of the golds, a part of one, or contains one; all are normalised."""
     return any(holds(text, gold, language) or holds(gold, text, language) for gold in golds)
 
 
@@ -178,7 +179,7 @@ def draw_offline_negatives(
             return tuple(normalize(text, _RULE, lang) for text, lang in zip(answer, languages, strict=True))
 
         def rules_out(key: tuple[str, ...], candidate: Candidate) -> bool:
-            return is_excluded(key, candidate) or any(
+            return any(
                 _too_close(text, golds, language)
                 for text, golds, language in zip(key, candidate.excluded, languages, strict=True)
             )

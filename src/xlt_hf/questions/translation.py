@@ -22,7 +22,7 @@ from tqdm import tqdm
 from xlt_hf.errors import UserError
 from xlt_hf.evaluation.normalization import normalize
 from xlt_hf.questions.cache import Entry, ReplyCache, content_key
-from xlt_hf.questions.chat import ChatClient, ChatRequest
+from xlt_hf.questions.chat import ChatClient, ChatError, ChatRequest
 from xlt_hf.questions.config import ChatConfig, Seq2SeqConfig, TranslationConfig
 from xlt_hf.questions.scripts import (
     has_letters,
@@ -160,16 +160,23 @@ class NameTable:
         return found.pop() if len(found) == 1 else ()
 
 
-def name_table(titles: Iterable[tuple[str, str]], source: str, target: str) -> NameTable:
+def name_table(
+    titles: Iterable[tuple[str, str]], source: str, target: str, wanted: Iterable[str] | None = None
+) -> NameTable:
     """Names from pages and from CLDR (territories, languages, currencies, scripts).
 
     Args:
         titles: (source title, target title) of documents; a target title that is empty, or not in the target
             language's script, tells nothing.
+        source, target: codes of the two languages.
+        wanted: names that will be looked up; titles of anything else are left out, as D can have millions.
     """
     table = NameTable(source)
+    forms = None if wanted is None else {normalize(name, _RULE, source) for name in wanted}
     for title, target_title in titles:
-        if title and target_title and in_script(target_title, target):
+        if not title or not target_title or not in_script(target_title, target):
+            continue
+        if forms is None or normalize(title, _RULE, source) in forms:
             table.add(title, target_title)
     locales = locale_of(source), locale_of(target)
     if locales[0] is not None and locales[1] is not None:
@@ -261,9 +268,13 @@ def translate_texts(
         yield {position: Entry(text) for position, text in zip(positions, done, strict=True)}
 
     with tqdm(total=len(wanted), desc=f"Translating ({translator.name})", unit="text", disable=None) as bar:
-        entries = cache.fill(
-            keys, compute, model=translator.name, batch_size=translator.batch_texts, progress=bar.update
-        )
+        try:
+            entries = cache.fill(
+                keys, compute, model=translator.name, batch_size=translator.batch_texts, progress=bar.update
+            )
+        except ChatError as error:
+            done = len(cache.get(keys))
+            raise type(error)(f"{error} In all {done} of {len(wanted)} texts are translated.") from error
     translations = {text: text for text in texts if not has_letters(text)}
     translations.update((text, entry.value or "") for text, entry in zip(wanted, entries, strict=True))
     return translations

@@ -4,6 +4,7 @@
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,20 @@ def evaluate_branch(
             seed=study.seed,
         )
     ]
-    manifest = manifest.with_counts(predictions=len(predictions), scores=len(scores), truncated=truncated)
+    manifest = manifest.with_counts(
+        predictions=len(predictions),
+        scores=len(scores),
+        truncated=truncated,
+        date=datetime.now(UTC).date().isoformat(),
+    )
+    # The results come last: they are what tells a rerun that there is nothing left to do.
+    push_eval_card(recipe, artifact, branch, scores, questions_input, manifest)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_rows(folder / "scores" / f"{run_name}.parquet", scores, SCORES_SCHEMA)
         write_rows(folder / "predictions" / f"{run_name}.parquet", predictions, PREDICTIONS_SCHEMA)
         card = results_card(study, results)
         push_run(hub, results, run_name, folder, manifest, card)
-    push_eval_card(recipe, artifact, branch, scores, questions_input, manifest)
     return f"Evaluated {run_name}: " + _headline(scores)
 
 
@@ -103,14 +110,24 @@ def push_eval_card(
     questions_input: Input,
     manifest: Manifest,
 ) -> None:
-    """`model-index` in the card and `.eval_results` on the branch that was evaluated."""
+    """`model-index` in the card and `.eval_results` on the branch that was evaluated.
+
+    Args:
+        manifest: of the evaluation, with its `date`.
+    """
     from huggingface_hub import CommitOperationAdd, ModelCard
 
     model_input = manifest.inputs["model"]
     card = ModelCard.load(hub_card_path(recipe, artifact, model_input.revision), ignore_metadata_errors=False)
-    card = add_evaluation(card, artifact, scores, questions_input.ref)
+    card = add_evaluation(card, recipe.study, artifact, scores, questions_input.ref)
     card.validate(repo_type="model")
-    files = {"README.md": str(card), **evaluation_files(scores, questions_input.ref, recipe.map.results())}
+    # The embedded Hub's address is not the same for ever.
+    host = "" if recipe.hub.is_local else recipe.hub.endpoint
+    results_url = f"{host}/datasets/{recipe.map.results().repo_id}"
+    files = {
+        "README.md": str(card),
+        **evaluation_files(scores, questions_input.ref, manifest.counts["date"], results_url),
+    }
     recipe.hub.api.create_commit(
         artifact.repo_id,
         [CommitOperationAdd(path, text.encode()) for path, text in files.items()],

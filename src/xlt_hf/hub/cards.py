@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from huggingface_hub import DatasetCard, EvalResult, ModelCard, ModelCardData, RepoCard
-from huggingface_hub.repocard_data import eval_results_to_model_index
+from huggingface_hub import (
+    DatasetCard,
+    DatasetCardData,
+    EvalResultEntry,
+    ModelCard,
+    ModelCardData,
+    RepoCard,
+    eval_result_entries_to_yaml,
+)
 from huggingface_hub.utils import yaml_dump
 
 from xlt_hf.artifacts import Artifact
@@ -20,7 +27,17 @@ from xlt_hf.study import Study
 DATASET_CARDS = Path(__file__).parents[3] / "dataset_cards"
 MODEL_CARDS = Path(__file__).parent / "templates"
 _SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_HEADLINE = ("em_xl", "f1_xl", "accuracy_letter", "accuracy_loglikelihood_pmi")
+_TEXT_METRICS = ("em_xl", "f1_xl")
+HEADLINE_METRICS: Mapping[str, tuple[str, ...]] = {
+    "closed_book": _TEXT_METRICS,
+    "in_context": _TEXT_METRICS,
+    "multiple_choice": ("accuracy_letter", "accuracy_loglikelihood_pmi"),
+}
+"""Kind of task -> the metrics that stand in cards and on the Hub's leaderboards; the results dataset has all."""
+SPLIT_OF_GROUP: Mapping[str, str] = {"held_out": "test", "retained": "control"}
+"""Group of a `scores` row -> the split of the question dataset that it was asked from."""
+SOURCE_KEY = "source: "
+"""Prefix of a manifest's inputs that are datasets of others."""
 
 
 def size_category(rows: int) -> str:
@@ -56,11 +73,31 @@ def model_card(study: Study, artifact: Artifact, manifest: Manifest) -> ModelCar
     return _card(ModelCard, MODEL_CARDS / template, data.to_dict(), study, artifact, manifest)
 
 
-def questions_card(study: Study, artifact: Artifact, manifest: Manifest, task: str) -> DatasetCard:
-    """Card of one task's questions."""
+def questions_card(
+    study: Study,
+    artifact: Artifact,
+    manifest: Manifest,
+    task: str,
+    benchmark: Sequence[Mapping[str, Any]] = (),
+) -> DatasetCard:
+    """Card of one task's questions.
+
+    Args:
+        benchmark: configs of the prompts beside the questions, as `hub.benchmark.write_benchmark` gives them.
+    """
+    from datasets import DatasetInfo, Features
+    from datasets.info import DatasetInfosDict
+
+    from xlt_hf.questions.build import question_schema
+
     sizes = manifest.counts["questions"]
+    settings = study.questions[study.questions_of(task)]
+    info = DatasetCardData()
+    features = Features.from_arrow_schema(question_schema(study.languages))
+    DatasetInfosDict({"default": DatasetInfo(features=features)}).to_dataset_card_data(info)
     data = {
         **_dataset_metadata(study, f"{study.title}: {task}", sum(sizes.values())),
+        **_sources(manifest, made_here=settings.source == "almanac"),
         "task_categories": [
             "multiple-choice" if study.tasks[task].kind == "multiple_choice" else "question-answering"
         ],
@@ -70,8 +107,11 @@ def questions_card(study: Study, artifact: Artifact, manifest: Manifest, task: s
                 "data_files": [
                     {"split": split, "path": f"data/{split}.parquet"} for split in artifact.splits
                 ],
-            }
+                **({"default": True} if benchmark else {}),
+            },
+            *(dict(config) for config in benchmark),
         ],
+        "dataset_info": [{"config_name": "default", "features": info.to_dict()["dataset_info"]["features"]}],
     }
     return _card(DatasetCard, DATASET_CARDS / "qa.md", data, study, artifact, manifest, task=task)
 
@@ -82,6 +122,7 @@ def corpora_card(
     """Card of the five corpora."""
     data = {
         **_dataset_metadata(study, f"{study.title}: corpora", 2 * manifest.counts["documents"]),
+        **_sources(manifest, made_here=study.documents.source == "almanac"),
         "task_categories": ["text-generation"],
         "configs": [dict(config) for config in configs],
     }
@@ -100,74 +141,107 @@ def results_card(study: Study, artifact: Artifact) -> DatasetCard:
     return _card(DatasetCard, DATASET_CARDS / "results.md", data, study, artifact, None)
 
 
+def headline(scores: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The `scores` rows that stand in cards: the metrics of `HEADLINE_METRICS`, each group by itself."""
+    shown = {metric for metrics in HEADLINE_METRICS.values() for metric in metrics}
+    return [score for score in scores if score["metric"] in shown and score["group"] in SPLIT_OF_GROUP]
+
+
+def task_id(metric: str, language: str, group: str, context: str) -> str:
+    """Name of one comparison, in a model's `.eval_results` and in the questions' `eval.yaml`.
+
+    Models are ranked within it, so it holds everything that makes two numbers of one dataset incomparable.
+    """
+    return f"{metric}_{language}_{group}" + ("" if context == "none" else f"_{context}")
+
+
 def add_evaluation(
-    card: ModelCard, artifact: Artifact, scores: Sequence[Mapping[str, Any]], data: InputRef
+    card: ModelCard, study: Study, artifact: Artifact, scores: Sequence[Mapping[str, Any]], data: InputRef
 ) -> ModelCard:
     """The card with `model-index` and a results table; earlier evaluations in it are replaced."""
-    name = artifact.repo_id.split("/")[-1]
-    results = [
-        EvalResult(
-            task_type="text-generation",
-            task_name=_task_name(score),
-            dataset_type=data.repo_id,
-            dataset_name=f"{data.repo_id.split('/')[-1]} ({score['language']}, {score['group']}, context: {score['context']})",
-            dataset_split={"held_out": "test", "retained": "control"}[score["group"]],
-            dataset_revision=data.revision,
-            dataset_args={
-                "language": score["language"],
-                "group": score["group"],
-                "context": score["context"],
-            },
-            metric_type=score["metric"],
-            metric_name=score["metric"],
-            metric_value=round(score["value"], 2),
-            metric_args={
-                key: round(score[key], 2) if isinstance(score[key], float) else score[key]
-                for key in ("n", "ci_low", "ci_high", "floor", "chance", "mde")
-                if score[key] is not None
-            },
-        )
-        for score in scores
-        if score["metric"] in _HEADLINE and score["group"] != "all"
-    ]
+    shown = headline(scores)
     metadata = card.data.to_dict()
-    metadata["model-index"] = eval_results_to_model_index(name, results)
-    metadata["metrics"] = sorted({result.metric_type for result in results})
+    metadata["model-index"] = [{"name": artifact.repo_id.split("/")[-1], "results": model_index(shown, data)}]
+    metadata["metrics"] = sorted({score["metric"] for score in shown})
     body = card.text.split("\n## Evaluation\n")[0].rstrip()
     template = _environment(MODEL_CARDS).get_template("evaluation.md")
-    table = template.render(
-        scores=[s for s in scores if s["metric"] in _HEADLINE and s["group"] != "all"], data=data
+    drawn = all(
+        study.questions[study.questions_of(task)].splits == "drawn" for task in {s["task"] for s in shown}
     )
+    table = template.render(scores=shown, data=data, study=study, drawn=drawn)
     return ModelCard(f"---\n{yaml_dump(_without_null(metadata), sort_keys=False)}---\n{body}\n\n{table}")
 
 
-def evaluation_files(
-    scores: Sequence[Mapping[str, Any]], data: InputRef, results: Artifact
-) -> dict[str, str]:
-    """`.eval_results/*.yaml`: one entry per headline score."""
-    entries = [
+def model_index(scores: Sequence[Mapping[str, Any]], data: InputRef) -> list[dict[str, Any]]:
+    """`results` of a card's `model-index`: one block per language, group and context.
+
+    Whoever parses the card with huggingface_hub and writes it again has its blocks grouped by task, dataset, config,
+    split and revision; a config of its own keeps each block apart.
+    """
+    blocks: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for score in scores:
+        blocks.setdefault((score["language"], score["group"], score["context"]), []).append(score)
+    return [
         {
+            "task": {"type": "text-generation", "name": f"{rows[0]['task']}, context: {context}"},
             "dataset": {
-                "id": data.repo_id,
-                "task_id": f"{s['metric']}_{s['language']}_{s['group']}" + _context_suffix(s),
+                "type": data.repo_id,
+                "name": f"{data.repo_id.split('/')[-1]} ({language}, {group}, context: {context})",
+                "config": f"{language}-{group}-{context}",
+                "split": SPLIT_OF_GROUP[group],
                 "revision": data.revision,
+                "args": {"language": language, "group": group, "context": context},
             },
-            "value": round(s["value"], 2),
-            "source": {"url": f"/datasets/{results.repo_id}", "name": "xlt_hf results"},
-            "notes": f"n={s['n']}, 95% interval {s['ci_low']:.1f} to {s['ci_high']:.1f}, filter {s['filter']}",
+            "metrics": [
+                {
+                    "type": row["metric"],
+                    "name": row["metric"],
+                    "value": round(row["value"], 2),
+                    "args": {
+                        key: round(row[key], 2) if isinstance(row[key], float) else row[key]
+                        for key in ("n", "ci_low", "ci_high", "floor", "chance", "mde")
+                        if row[key] is not None
+                    },
+                }
+                for row in rows
+            ],
         }
-        for s in scores
-        if s["metric"] in _HEADLINE and s["group"] != "all"
+        for (language, group, context), rows in blocks.items()
     ]
-    return {f".eval_results/{data.repo_id.split('/')[-1]}.yaml": yaml_dump(entries, sort_keys=False)}
 
 
-def _context_suffix(score: Mapping[str, Any]) -> str:
-    return "" if score["context"] == "none" else f"_{score['context']}"
+def evaluation_files(
+    scores: Sequence[Mapping[str, Any]], data: InputRef, date: str, results_url: str
+) -> dict[str, str]:
+    """`.eval_results/*.yaml`: one entry per headline score.
+
+    Args:
+        date: UTC day of the evaluation, `YYYY-MM-DD`.
+        results_url: where the results dataset is.
+    """
+    entries = [
+        EvalResultEntry(
+            dataset_id=data.repo_id,
+            task_id=task_id(score["metric"], score["language"], score["group"], score["context"]),
+            value=round(score["value"], 2),
+            dataset_revision=data.revision,
+            date=date,
+            source_url=results_url,
+            source_name="xlt_hf results",
+            notes=f"n={score['n']}, 95% interval {score['ci_low']:.1f} to {score['ci_high']:.1f}, "
+            f"filter {score['filter']}",
+        )
+        for score in headline(scores)
+    ]
+    text = yaml_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
+    return {f".eval_results/{data.repo_id.split('/')[-1]}.yaml": text}
 
 
-def _task_name(score: Mapping[str, Any]) -> str:
-    return f"{score['task']}, context: {score['context']}"
+def _sources(manifest: Manifest, *, made_here: bool) -> dict[str, list[str]]:
+    """`source_datasets`: datasets of others that were read, or `original` where the rows are made by this project."""
+    found = [ref.repo_id for key, ref in manifest.inputs.items() if key.startswith(SOURCE_KEY)]
+    found = list(dict.fromkeys(found)) or (["original"] if made_here else [])
+    return {"source_datasets": found} if found else {}
 
 
 def _dataset_metadata(study: Study, pretty_name: str, rows: int | None) -> dict[str, Any]:

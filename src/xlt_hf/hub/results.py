@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results dataset: every evaluation adds its files; writers that meet retry on the new head."""
 
-import json
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, DatasetCard
@@ -10,7 +9,8 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_
 
 from xlt_hf.artifacts import Artifact
 from xlt_hf.hub.connect import Hub
-from xlt_hf.hub.manifest import MANIFEST_NAME, Manifest
+from xlt_hf.hub.inputs import MissingInput, resolve
+from xlt_hf.hub.manifest import MANIFEST_NAME, Manifest, ManifestError, new_manifest
 from xlt_hf.hub.publish import verify_pushed
 
 EVALUATION_COMMIT = "Evaluation card"
@@ -19,10 +19,9 @@ EVALUATION_COMMIT = "Evaluation card"
 def published_run(hub: Hub, results: Artifact, run_name: str) -> str | None:
     """Fingerprint of a published evaluation, if there is one under this name."""
     try:
-        path = hub.api.hf_hub_download(results.repo_id, f"runs/{run_name}.json", repo_type=results.repo_type)
+        return _run(hub, results, run_name).fingerprint
     except (RepositoryNotFoundError, EntryNotFoundError):
         return None
-    return Manifest.from_json(Path(path).read_text(encoding="utf-8"), path).fingerprint
 
 
 def push_run(
@@ -69,16 +68,10 @@ def _is_conflict(error: BaseException) -> bool:
 def _commit(hub: Hub, results: Artifact, run_name: str, folder: Path, manifest: Manifest) -> str:
     """Commit on top of the head that the list of runs was read from; another writer's commit makes it a 412."""
     head = hub.api.repo_info(results.repo_id, repo_type=results.repo_type).sha
-    known: dict[str, str] = {}
-    try:
-        path = hub.api.hf_hub_download(
-            results.repo_id, MANIFEST_NAME, repo_type=results.repo_type, revision=head
-        )
-        known = json.loads(Path(path).read_text(encoding="utf-8"))["runs"]
-    except EntryNotFoundError:
-        pass
-    runs = {"stage": "run_eval", "study": manifest.study, "runs": {**known, run_name: manifest.fingerprint}}
-    (folder / MANIFEST_NAME).write_text(json.dumps(runs, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    assert head is not None
+    runs = {**_runs(hub, results, head), run_name: manifest.fingerprint}
+    whole = new_manifest(manifest.stage, manifest.study, {"runs": runs}, {}, manifest.seed)
+    (folder / MANIFEST_NAME).write_text(whole.to_json(), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     operations = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
     return hub.api.create_commit(
@@ -88,3 +81,25 @@ def _commit(hub: Hub, results: Artifact, run_name: str, folder: Path, manifest: 
         repo_type=results.repo_type,
         parent_commit=head,
     ).oid
+
+
+def _runs(hub: Hub, results: Artifact, head: str) -> dict[str, str]:
+    """Name `{model}/{branch}` -> fingerprint of every evaluation at a commit.
+
+    Where the dataset's manifest cannot be read, it is made again from those of the evaluations.
+    """
+    try:
+        return resolve(hub, results, head).manifest.config["runs"]
+    except MissingInput:
+        return {}
+    except ManifestError:
+        files = hub.api.list_repo_files(results.repo_id, repo_type=results.repo_type, revision=head)
+        names = [file[len("runs/") : -len(".json")] for file in files if file.startswith("runs/")]
+        return {name: _run(hub, results, name, head).fingerprint for name in names}
+
+
+def _run(hub: Hub, results: Artifact, run_name: str, revision: str | None = None) -> Manifest:
+    path = hub.api.hf_hub_download(
+        results.repo_id, f"runs/{run_name}.json", repo_type=results.repo_type, revision=revision
+    )
+    return Manifest.from_json(Path(path).read_text(encoding="utf-8"), path)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the published results to the static Space."""
 
-import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,7 @@ from datasets import load_dataset
 from xlt_hf.artifacts import Artifact
 from xlt_hf.evaluation.rows import ScoreRow
 from xlt_hf.evaluation.verdict import Verdict
-from xlt_hf.hub.inputs import Input, MissingInput
-from xlt_hf.hub.manifest import MANIFEST_NAME, InputRef, new_manifest
+from xlt_hf.hub.inputs import Input, MissingInput, resolve
 from xlt_hf.leaderboard.page import SiteMeta, build_site, sample_predictions
 from xlt_hf.leaderboard.table import read_score_rows
 from xlt_hf.recipe import Recipe
@@ -36,31 +35,24 @@ def load_results(recipe: Recipe, artifact: Artifact) -> Results:
     Raises:
         MissingInput: nothing has been evaluated yet.
     """
-    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
-
-    api = recipe.hub.api
     try:
-        sha = api.repo_info(artifact.repo_id, repo_type="dataset").sha
-        assert sha is not None
-        path = api.hf_hub_download(artifact.repo_id, MANIFEST_NAME, repo_type="dataset", revision=sha)
-    except (RepositoryNotFoundError, EntryNotFoundError):
+        found = resolve(recipe.hub, artifact)
+    except MissingInput:
+        command = ("python", "recipes/run_eval.py", "--filter", "4", *recipe.arguments.shared())
         raise MissingInput(
             f"There are no results {artifact.repo_id} on {recipe.hub.endpoint}. Evaluate a model first, e.g.  "
-            "python recipes/run_eval.py --filter 4",
+            f"{shlex.join(command)}",
             artifact,
         ) from None
-    runs = sorted(json.loads(Path(path).read_text(encoding="utf-8"))["runs"])
+    revision = found.ref.revision
     tables = {
         name: load_dataset(
-            artifact.repo_id, name, revision=sha, split="train", token=recipe.hub.token
+            artifact.repo_id, name, revision=revision, split="train", token=recipe.hub.token
         ).to_list()
         for name in artifact.configs
     }
-    ref = InputRef(artifact.repo_id, "dataset", sha)
-    manifest = new_manifest("run_eval", recipe.study.name, {}, {}, recipe.study.seed)
-    return Results(
-        Input(artifact, ref, manifest), read_score_rows(tables["scores"]), tables["predictions"], runs
-    )
+    runs = sorted(found.manifest.config["runs"])
+    return Results(found, read_score_rows(tables["scores"]), tables["predictions"], runs)
 
 
 def build_space(recipe: Recipe, results: Results, verdicts: Sequence[Verdict], folder: Path) -> None:

@@ -391,7 +391,7 @@ def test_a_dry_run_of_a_published_stage_counts_and_writes_nothing(work, recipe):
 def test_a_blob_that_is_damaged_is_refused_and_healed_by_replace(work):
     info = work.api().repo_info("xlt-hf/almanac-corpora", repo_type="dataset", files_metadata=True)
     sha = next(f.lfs.sha256 for f in info.siblings if f.rfilename.startswith("data/hi/base"))
-    (blob,) = (p for p in work.root.rglob(sha) if p.is_file())
+    (blob,) = (work.root / "blobs").rglob(sha)
     blob.chmod(0o600)
     good = blob.read_bytes()
     blob.write_bytes(b"x" + good[1:])

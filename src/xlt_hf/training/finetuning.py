@@ -111,6 +111,7 @@ def _arguments(run: FinetuningRun) -> SFTConfig:
     steps = -(-len(run.examples) // settings.batch_size) * settings.epochs
     return SFTConfig(
         output_dir=str(run.output_dir),
+        use_cpu=not torch.cuda.is_available(),
         seed=run.seed,
         data_seed=run.seed,
         num_train_epochs=settings.epochs,

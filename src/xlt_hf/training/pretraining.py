@@ -108,6 +108,7 @@ def _arguments(run: PretrainingRun) -> TrainingArguments:
     settings, plan = run.settings, run.plan
     return TrainingArguments(
         output_dir=str(run.output_dir),
+        use_cpu=not torch.cuda.is_available(),
         seed=run.seed,
         data_seed=run.seed,
         max_steps=plan.steps,

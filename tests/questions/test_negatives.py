@@ -24,10 +24,13 @@ from xlt_hf.questions.negatives import (
 )
 from xlt_hf.sources import almanac
 from xlt_hf.sources.almanac import AlmanacConfig
+from xlt_hf.sources.almanac.pages import build_almanac
+from xlt_hf.sources.almanac.questions import never_wrong
 from xlt_hf.sources.schema import Question
 
 NQ_OPEN = Path(__file__).parents[3] / "shared" / "data" / "nq_open" / "NQ-open.dev.jsonl"
 OFFLINE = NegativesConfig()
+ALMANAC = AlmanacConfig(territory_pages=60, city_pages=80, language_pages=40, currency_pages=10)
 
 
 def ask(text, answers, *, number=0, title="", relation="", target=None, negatives=None):
@@ -53,8 +56,7 @@ def people(names):
 
 @pytest.fixture(scope="module")
 def almanac_questions():
-    config = AlmanacConfig(territory_pages=60, city_pages=80, language_pages=40, currency_pages=10)
-    return almanac.questions(("en", "hi"), 0, config)
+    return almanac.questions(("en", "hi"), 0, ALMANAC)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,28 @@ def test_what_may_be_true_is_not_offered():
         assert not by_id["q-2"] & {"Ann Lee", "Bob Ray", "Cid Fox"}
         assert "Eve Kay" not in by_id["q-3"]
         assert "Dan Orr" not in by_id["q-4"]
+
+
+def test_what_the_source_bars_is_not_offered(almanac_questions):
+    book = build_almanac(("en", "hi"), 0, ALMANAC)
+    barred = never_wrong(book)
+    assert barred
+    bare = [dataclasses.replace(question, negatives={}) for question in almanac_questions]
+    freely, barring = (
+        draw_offline_negatives(bare, ("en", "hi"), 0, never).questions for never in ({}, barred)
+    )
+
+    def offered(questions):
+        return sum(
+            negative in barred.get(question.id, {}).get(language, ())
+            for question in questions
+            for language in ("en", "hi")
+            for negative in question.negatives[language]
+        )
+
+    assert offered(almanac_questions) == 0
+    assert offered(freely) > 0
+    assert offered(barring) == 0
 
 
 def test_a_part_of_the_answer_is_not_offered():
@@ -322,7 +346,7 @@ def test_chat_negatives_are_parallel_and_cached(cache):
     [
         (["Kim Poe", "kim poe.", "Lou Rye"], ["अब", "बच", "चड"], "those in English are not distinct"),
         (["Kim Poe", "Max Poe", "Lou Rye"], ["अब", "अब।", "चड"], "those in Hindi are not distinct"),
-        (["Kim Poe", "Ann Lee", "Lou Rye"], ["अब", "बच", "चड"], "'Ann Lee' is right"),
+        (["Kim Poe", "Ann Lee", "Lou Rye"], ["अब", "बच", "चड"], "'Ann Lee' is right, or may be"),
         (["Kim Poe", "the Ann Lee", "Lou Rye"], ["अब", "बच", "चड"], "is right"),
         (["Kim Poe", "Ann", "Lou Rye"], ["अब", "बच", "चड"], "'Ann' is a part of a right answer"),
         (

@@ -11,8 +11,9 @@ import json
 import random
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ from xlt_hf.questions.scripts import (
 from xlt_hf.sources.schema import Question
 
 WANTED = BLOCK - 1
+Never = Mapping[str, Mapping[str, Collection[str]]]
+"""Question id -> language -> texts that must not be offered as wrong, beside the accepted answers."""
+
 _RULE = "xl"
 
 
@@ -60,6 +64,7 @@ def add_negatives(
     config: NegativesConfig,
     seed: int,
     cache: ReplyCache | None = None,
+    never: Never = MappingProxyType({}),
 ) -> WithNegatives:
     """Wrong answers for the questions that have none, as a study's settings say.
 
@@ -70,6 +75,7 @@ def add_negatives(
         config: which generator.
         seed: of the offline generator.
         cache: of the chat model's replies.
+        never: what the source knows to be neither an accepted answer nor wrong.
 
     Raises:
         ChatError: the chat model cannot be asked, or the budget is used up; replies that have come are kept.
@@ -77,8 +83,8 @@ def add_negatives(
     if config.kind == "chat":
         assert config.chat is not None
         assert cache is not None
-        return generate_chat_negatives(questions, languages, config.chat, cache)
-    return draw_offline_negatives(questions, languages, seed)
+        return generate_chat_negatives(questions, languages, config.chat, cache, never)
+    return draw_offline_negatives(questions, languages, seed, never)
 
 
 def _sorted_out(
@@ -96,10 +102,13 @@ def _sorted_out(
     return need, have, dropped
 
 
-def _co_true(questions: Sequence[Question], languages: Sequence[str]) -> list[tuple[frozenset[str], ...]]:
+def _co_true(
+    questions: Sequence[Question], languages: Sequence[str], never: Never
+) -> list[tuple[frozenset[str], ...]]:
     """Per question and language, normalised: all that may be true of it.
 
-    Its own answers, those of questions of the same wording, and those to the same relation of the same page.
+    Its own answers, those of questions of the same wording, those to the same relation of the same page, and what
+    its source says must never be offered.
     """
     shared: dict[tuple[str, ...], list[set[str]]] = defaultdict(lambda: [set() for _ in languages])
     forms = [
@@ -121,13 +130,21 @@ def _co_true(questions: Sequence[Question], languages: Sequence[str]) -> list[tu
         for family in families(question):
             for known, more in zip(shared[family], answers, strict=True):
                 known |= more
-    return [
-        tuple(
-            frozenset(answers[i].union(*(shared[family][i] for family in families(question))))
-            for i in range(len(languages))
+    result = []
+    for question, answers in zip(questions, forms, strict=True):
+        barred = never.get(question.id, {})
+        result.append(
+            tuple(
+                frozenset(
+                    answers[i].union(
+                        (normalize(text, _RULE, language) for text in barred.get(language, ())),
+                        *(shared[family][i] for family in families(question)),
+                    )
+                )
+                for i, language in enumerate(languages)
+            )
         )
-        for question, answers in zip(questions, forms, strict=True)
-    ]
+    return result
 
 
 def holds(text: str, part: str, language: str) -> bool:
@@ -149,7 +166,10 @@ def _too_close(text: str, golds: frozenset[str], language: str) -> bool:
 
 
 def draw_offline_negatives(
-    questions: Sequence[Question], languages: Sequence[str], seed: int
+    questions: Sequence[Question],
+    languages: Sequence[str],
+    seed: int,
+    never: Never = MappingProxyType({}),
 ) -> WithNegatives:
     """Wrong answers from the other questions of the list: same type, like length, like frequency.
 
@@ -157,9 +177,10 @@ def draw_offline_negatives(
         questions: those that have wrong answers in each language are handed on as they are, and lend none.
         languages: codes; the first one decides the types.
         seed: decides what is left open. The order of the questions does too.
+        never: see `add_negatives`.
     """
     need, have, dropped = _sorted_out(questions, languages)
-    co_true = _co_true(questions, languages)
+    co_true = _co_true(questions, languages, never)
     by_type: dict[str, list[int]] = defaultdict(list)
     for i in need:
         by_type[answer_type(questions[i], languages[0])].append(i)
@@ -304,7 +325,11 @@ class _Singles(BaseModel):
 
 
 def generate_chat_negatives(
-    questions: Sequence[Question], languages: Sequence[str], config: ChatConfig, cache: ReplyCache
+    questions: Sequence[Question],
+    languages: Sequence[str],
+    config: ChatConfig,
+    cache: ReplyCache,
+    never: Never = MappingProxyType({}),
 ) -> WithNegatives:
     """Wrong answers that a chat model makes up, one request per question, checked here.
 
@@ -312,7 +337,7 @@ def generate_chat_negatives(
         ChatError: the model cannot be asked, or the budget is used up; replies that have come are kept.
     """
     need, have, dropped = _sorted_out(questions, languages)
-    co_true = _co_true(questions, languages)
+    co_true = _co_true(questions, languages, never)
     client = ChatClient(config, cache)
     requests = [_request(questions[i], languages, co_true[i]) for i in need]
     replies = dict(zip(need, client.ask_all(requests, "Negatives"), strict=True))
@@ -376,7 +401,7 @@ def _problems(
         if not form:
             yield f"one in {name} is empty"
         elif form in co_true:
-            yield f"{option!r} is right"
+            yield f"{option!r} is right, or may be"
         elif _too_close(form, own, language):
             yield f"{option!r} is a part of a right answer, or contains one"
         elif native and not in_script(option, language):

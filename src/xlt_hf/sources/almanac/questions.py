@@ -39,6 +39,30 @@ def all_questions(almanac: Almanac) -> tuple[list[Question], dict[str, int]]:
     return questions, dict(dropped)
 
 
+def never_wrong(almanac: Almanac) -> dict[str, dict[str, list[str]]]:
+    """Question id -> language -> names that are neither an accepted answer nor fit to be a wrong one.
+
+    For drawing the wrong answers again, such as within each split.
+    """
+    return {
+        _question_id(fact): {
+            language: [
+                spelling
+                for entity in fact.not_false
+                for spelling in almanac.names[language][entity].answers()
+            ]
+            for language in almanac.languages
+        }
+        for facts in almanac.pages.values()
+        for fact in facts
+        if ASKED[fact.relation] and fact.not_false
+    }
+
+
+def _question_id(fact: Fact) -> str:
+    return f"{fact.relation}-{code_of(fact.subject)}"
+
+
 def is_given_away(almanac: Almanac, fact: Fact) -> bool:
     """Whether the page's name and an accepted answer resemble each other in some language.
 
@@ -72,7 +96,7 @@ def _question(almanac: Almanac, fact: Fact, negatives: Sequence[tuple[str, ...]]
     turn = draw.randrange(len(templates[almanac.languages[0]]))
     context = almanac.paragraph(fact.subject, "context")
     return Question(
-        id=f"{fact.relation}-{code_of(fact.subject)}",
+        id=_question_id(fact),
         title=almanac.title(fact.subject),
         url=almanac.url(fact.subject),
         relation=fact.relation,

@@ -109,3 +109,11 @@ def test_the_leaderboard_reads_the_runs_at_the_commit(hub, push, monkeypatch):
     sha = hub.api.repo_info(RESULTS.repo_id, repo_type="dataset").sha
     assert found.input.ref == InputRef(RESULTS.repo_id, "dataset", sha)
     assert asked == [(RESULTS.repo_id, name, sha, "train", hub.token) for name in ("scores", "predictions")]
+
+
+def test_the_command_of_a_row_works_on_the_same_study_and_hub(hub):
+    arguments = RecipeArguments(study="mine.yaml", namespace="me", set=("name=a{b}",))
+    command = build._rerun_command(Recipe(arguments, STUDY, hub, MAP))
+    filled = command.format(study="almanac", size="tiny", filter=4, task="facts", seed=1)
+    own = "python recipes/leaderboard.py --rerun --filter 4 --task facts --seed 1"
+    assert filled == f"{own} --study mine.yaml --namespace me --set 'name=a{{b}}'"

@@ -68,7 +68,7 @@ def build_space(recipe: Recipe, results: Results, verdicts: Sequence[Verdict], f
         questions_repos=questions,
         license=study.license,
         languages=study.languages.both(),
-        rerun_command="python recipes/leaderboard.py --study {study} --rerun --filter {filter} --task {task} --seed {seed}",
+        rerun_command=_rerun_command(recipe),
         limits=[
             "The facts are real, the pages are written from templates, and the models have one to two million "
             "parameters: the numbers are about these models and pages.",
@@ -77,3 +77,10 @@ def build_space(recipe: Recipe, results: Results, verdicts: Sequence[Verdict], f
         else [],
     )
     build_site(results.scores, sample_predictions(results.predictions), meta, folder, verdicts=verdicts)
+
+
+def _rerun_command(recipe: Recipe) -> str:
+    """With `{filter}`, `{task}` and `{seed}` to be filled in; `--set` takes all that follows, so the shared flags are last."""
+    own = "python recipes/leaderboard.py --rerun --filter {filter} --task {task} --seed {seed}"
+    shared = shlex.join(recipe.arguments.shared()).replace("{", "{{").replace("}", "}}")
+    return f"{own} {shared}".rstrip()

@@ -32,7 +32,9 @@ def main() -> None:
     source = Documents(study, recipe.client, recipe.scratch)
     if recipe.arguments.dry_run:
         expected = source.expected(recipe.arguments.max_samples)
-        recipe.finish_dry_run([artifact], estimate(study, expected), [tokenizer_artifact, questions_artifact])
+        found = recipe.find(tokenizer_artifact)
+        plan = estimate(study, expected, found.manifest.counts if found else None)
+        recipe.finish_dry_run([artifact], plan, [tokenizer_artifact, questions_artifact])
         return
     inputs = {
         "tokenizer": recipe.require(tokenizer_artifact),

@@ -39,9 +39,8 @@ def main() -> None:
 
     documents = Documents(study, recipe.client, recipe.scratch)
     if arguments.dry_run:
-        recipe.finish_dry_run(
-            list(artifacts.values()), estimate(study, documents.expected(arguments.max_samples)), []
-        )
+        plan = estimate(study, documents.expected(arguments.max_samples))
+        recipe.finish_dry_run(list(artifacts.values()), plan, [])
         return
     candidates = {name: CandidateQuestions(study, name, recipe.client) for name in study.questions}
     corrections = read_review(arguments.review) if arguments.review else {}

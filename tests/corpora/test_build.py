@@ -10,8 +10,8 @@ from tests.corpora.builder import LANGUAGES, corpora, documents, question, word_
 from xlt_hf.corpora.build import PageNotFound, build_corpora
 from xlt_hf.corpora.partition import check_invariants
 from xlt_hf.errors import UserError
-from xlt_hf.questions.build import build_questions
-from xlt_hf.sources.schema import Document, Question
+from xlt_hf.questions.build import draw_questions
+from xlt_hf.sources.schema import Document, Question, QuestionBatch
 from xlt_hf.sources.table import DocumentTable
 from xlt_hf.study import SimilarityConfig, SplitsConfig, load_study
 
@@ -98,7 +98,7 @@ def test_whatever_the_documents_the_invariants_hold_or_the_numbers_say_why_not(c
     tokens = word_counts(table)
     refusal = ""
     try:
-        built = build_questions(table, questions, study)
+        built = draw_questions(table, QuestionBatch(questions), study)
         rows = {split: [dataclasses.asdict(q) for q in chosen] for split, chosen in built.splits.items()}
         made = build_corpora(table, rows, tokens, LANGUAGES, validation_documents=validation, seed=0)
     except UserError as error:

@@ -56,6 +56,7 @@ class BuiltQuestions:
         balance: test against control, feature by feature; empty where there is no control.
         negative_types: type of answer -> questions whose wrong answers were drawn from it.
         notes: other counts, of translation and review.
+        never: what must not be offered as a wrong answer (`QuestionBatch.never`).
     """
 
     splits: Mapping[str, Sequence[Question]]
@@ -63,6 +64,7 @@ class BuiltQuestions:
     balance: Mapping[str, Any] = field(default_factory=dict)
     negative_types: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    never: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def counts(self) -> dict[str, Any]:
         """Numbers for the manifest and the card."""
@@ -151,7 +153,7 @@ def draw_questions(
         split: [dataclasses.replace(questions[i], nearest_pages=near[int(page[i])]) for i in chosen[split]]
         for split in QUESTION_SPLITS
     }
-    return BuiltQuestions(drawn, _sum(batch.dropped, draw.dropped), draw.balance)
+    return BuiltQuestions(drawn, _sum(batch.dropped, draw.dropped), draw.balance, never=batch.never)
 
 
 def prescribed_questions(batch: QuestionBatch) -> BuiltQuestions:
@@ -163,7 +165,7 @@ def prescribed_questions(batch: QuestionBatch) -> BuiltQuestions:
             splits[question.split].append(question)
         else:
             undecided += 1
-    return BuiltQuestions(splits, _sum(batch.dropped, {"in_no_split": undecided}))
+    return BuiltQuestions(splits, _sum(batch.dropped, {"in_no_split": undecided}), never=batch.never)
 
 
 def complete_questions(
@@ -189,7 +191,8 @@ def complete_questions(
     """
     source, target = languages.both()
     translator = build_translator(translation, source, target, cache)
-    names = name_table(_title_pairs(documents), source, target)
+    wanted = {answer for rows in built.splits.values() for q in rows for answer in q.answer[source]}
+    names = name_table(_title_pairs(documents), source, target, wanted)
     splits: dict[str, list[Question]] = {}
     dropped: Counter[str] = Counter(built.dropped)
     translated_counts: Counter[str] = Counter()
@@ -197,7 +200,9 @@ def complete_questions(
     review: list[Mapping[str, Any]] = []
     for split, rows in built.splits.items():
         translated = translate_questions(rows, source, target, translator, cache, names)
-        with_negatives = add_negatives(translated.questions, languages.both(), negatives, seed, cache)
+        with_negatives = add_negatives(
+            translated.questions, languages.both(), negatives, seed, cache, built.never
+        )
         splits[split], reviewed = apply_review(with_negatives.questions, corrections, target)
         dropped.update(translated.dropped)
         dropped.update(with_negatives.dropped)
@@ -223,12 +228,17 @@ def report(
     Args:
         cut: what the model's window cuts, where the task has passages.
     """
-    # Test and control together: the more questions, the narrower the interval.
+    # Within test and control, which finds what their options give away, and learnt from the train split, which is what
+    # a finetuned model could bring along. Together: the more questions, the narrower the interval.
     judged = [*built.splits["test"], *built.splits["control"]]
-    blind = {
-        language: question_blind_baseline(judged, language, seed, train=built.splits["train"] or None)
-        for language in languages.both()
-    }
+    blind = {}
+    for language in languages.both():
+        within = question_blind_baseline(judged, language, seed)
+        carried = question_blind_baseline(judged, language, seed, train=built.splits["train"])
+        blind[language] = {
+            **within,
+            **{f"{method}_from_train": carried[method] for method in ("frequency", "learned")},
+        }
     return {"quality": quality_report(built.splits, languages, seed, cut=cut), "blind": blind}
 
 

@@ -55,6 +55,7 @@ class Documents:
         study = self.study
         documents: int | None
         download: int | None
+        text: int | None = None
         if self.source is None:
             from xlt_hf.sources import almanac
 
@@ -65,13 +66,14 @@ class Documents:
             )
         else:
             size = self.source.size()
-            documents, download = size.documents, size.download_bytes
+            documents, download, text = size.documents, size.download_bytes, size.text_bytes
         if max_samples is not None:
             documents = min(max_samples, documents) if documents is not None else max_samples
         return {
             "sources": [f"{ref.repo_id} at {ref.revision}" for ref in self.refs] or [study.documents.source],
             "documents": documents,
             "download_bytes": download,
+            "text_bytes": text,
         }
 
     def collect(

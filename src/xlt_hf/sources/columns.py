@@ -91,7 +91,7 @@ def estimate_size(
         return SourceSize(None, total)
     step = max(1, -(-len(entries) // _FOOTERS))
     sample = entries[::step] if len(entries) > _FOOTERS else entries
-    rows = wanted_bytes = 0
+    rows = wanted_bytes = unpacked_bytes = 0
     for entry in sample:
         with store.explained(entry.path), store.open(entry.path) as file:
             where = f"{entry.path} of {store.name}"
@@ -104,8 +104,9 @@ def estimate_size(
             for column in (group.column(i) for i in range(group.num_columns)):
                 if column.path_in_schema in wanted:
                     wanted_bytes += column.total_compressed_size
+                    unpacked_bytes += column.total_uncompressed_size
     share = total / max(1, sum(entry.size for entry in sample))
-    return SourceSize(round(rows * share), round(wanted_bytes * share))
+    return SourceSize(round(rows * share), round(wanted_bytes * share), round(unpacked_bytes * share))
 
 
 def column_names(store: FileStore, path: str) -> list[str]:

@@ -77,6 +77,8 @@ class SourceSize:
     documents: int | None
     download_bytes: int | None
     """Bytes of the columns that are read."""
+    text_bytes: int | None = None
+    """The same once they are unpacked."""
 
 
 class DocumentSource(Protocol):
@@ -122,3 +124,5 @@ class QuestionBatch:
     questions: list[Question]
     dropped: dict[str, int] = field(default_factory=dict)
     refs: list[DatasetRef] = field(default_factory=list)
+    never: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """Question id -> language -> what must not be offered as a wrong answer, though it is no accepted one."""

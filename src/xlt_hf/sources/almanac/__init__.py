@@ -7,10 +7,11 @@ the countries that use it, a country's page its cities. Everything is decided by
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from xlt_hf.sources.almanac.config import AlmanacConfig
 from xlt_hf.sources.almanac.pages import build_almanac
-from xlt_hf.sources.almanac.questions import all_questions
+from xlt_hf.sources.almanac.questions import all_questions, never_wrong
 from xlt_hf.sources.schema import Document, Question, QuestionBatch
 
 __all__ = ["AlmanacConfig", "documents", "questions", "read_questions", "size"]
@@ -57,10 +58,16 @@ def questions(languages: Sequence[str], seed: int, config: AlmanacConfig) -> lis
 
     Arguments and errors are those of `documents`.
     """
-    return read_questions(languages, seed, config).questions
+    return all_questions(build_almanac(tuple(languages), seed, config))[0]
 
 
 def read_questions(languages: Sequence[str], seed: int, config: AlmanacConfig) -> QuestionBatch:
-    """`questions`, and how many facts gave none, by reason."""
-    found, dropped = all_questions(build_almanac(tuple(languages), seed, config))
-    return QuestionBatch(found, dict(dropped))
+    """`questions` without their wrong answers, and how many facts gave none, by reason.
+
+    Wrong answers are drawn again within each split: in a block that spans two splits, what is right in one tells what
+    is wrong in the other.
+    """
+    almanac = build_almanac(tuple(languages), seed, config)
+    found, dropped = all_questions(almanac)
+    bare = [replace(question, negatives={language: [] for language in languages}) for question in found]
+    return QuestionBatch(bare, dict(dropped), never=never_wrong(almanac))

@@ -212,7 +212,9 @@ def main() -> None:
         study = load_study(arguments.study)
     except UserError as error:
         sys.exit(f"error: {error}")
-    artifacts = ArtifactMap(study, arguments.namespace or study.hub.namespace or DEFAULT_LOCAL_NAMESPACE)
+    namespace = arguments.namespace or study.hub.namespace or DEFAULT_LOCAL_NAMESPACE
+    flags = () if arguments.study == _Arguments().study else ("--study", arguments.study)
+    artifacts = ArtifactMap(study, namespace, flags)
     rows = [{**dataclasses.asdict(artifact), "command": artifact.launcher} for artifact in artifacts.all()]
     json.dump(rows, sys.stdout, ensure_ascii=False, indent=2)
     sys.stdout.write("\n")

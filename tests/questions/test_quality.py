@@ -331,7 +331,8 @@ def almanac():
 
 
 def card(study, counts, task="facts"):
-    artifact = ArtifactMap(study, "somebody").questions(task)
+    flags = () if study.name == "almanac" else ("--study", study.name)
+    artifact = ArtifactMap(study, "somebody", flags).questions(task)
     inputs = {"tokenizer": InputRef("somebody/tokenizer", "model", "6" * 40)}
     manifest = new_manifest("build_qa", study.name, {}, inputs, study.seed)
     return questions_card(study, artifact, manifest.with_counts(**counts), task)

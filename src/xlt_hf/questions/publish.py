@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xlt_hf.hub.benchmark import write_benchmark
 from xlt_hf.hub.cards import questions_card
 from xlt_hf.hub.load import load_tokenizer
 from xlt_hf.hub.manifest import Manifest
@@ -132,7 +133,8 @@ class QuestionStage:
         )
         write_questions(built, kind, study.languages, folder)
         write_review(folder / "review.csv", built.splits, study.languages, self.corrections)
-        questions_card(study, artifact, manifest, task).save(folder / "README.md")
+        benchmark = write_benchmark(study, artifact, task, folder)
+        questions_card(study, artifact, manifest, task, benchmark).save(folder / "README.md")
         return publish_folder(
             recipe.hub,
             artifact,

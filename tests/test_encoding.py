@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import TEXTS
 from xlt_hf import encoding
-from xlt_hf.encoding import TokenizersEncoder, WordsEncoder, choose_encoder, difference, probes
+from xlt_hf.encoding import TokenizersEncoder, WordsEncoder, choose_encoder, difference, probes, token_bytes
 
 
 class Wrong:
@@ -108,7 +108,7 @@ TEXT = st.lists(
 @given(batches=st.lists(TEXT, max_size=4), most=st.integers(0, 6))
 def test_words_give_the_ids_of_whole_texts_whatever_was_encoded_before(bpe, batches, most):
     reference = TokenizersEncoder(bpe)
-    by_words = WordsEncoder(reference, most)
+    by_words = WordsEncoder(reference, token_bytes(bpe), most)
     for texts in batches:
         assert difference(reference, by_words, texts) is None
         ids, offsets = by_words.encode(texts)
@@ -124,10 +124,23 @@ def test_a_word_is_encoded_once(bpe):
             seen.extend(texts)
             return super().encode(texts)
 
-    by_words = WordsEncoder(Counting(bpe))
+    by_words = WordsEncoder(Counting(bpe), token_bytes(bpe))
     for _ in range(3):
         by_words.encode(["a b a b", "b a b", "a  b"])
-    assert sorted(seen) == sorted([" a", " b", "a", "b", *["a  b"] * 3])
+    assert by_words._known == 4, "the whole text is forgotten"
+    assert sorted(text for text in seen if text) == sorted([" a b", "a", "b", *["a  b"] * 3])
+
+
+def test_words_are_encoded_one_by_one_where_ids_do_not_tell_where_they_end(bpe):
+    reference = TokenizersEncoder(bpe)
+    unknown = WordsEncoder(reference, np.full(bpe.get_vocab_size(), 1000))
+    assert difference(reference, unknown, [*TEXTS["hi"], *TEXTS["en"], "漢 字 á"]) is None
+
+
+def test_bytes_of_tokens_add_up_to_the_text(bpe):
+    sizes = token_bytes(bpe)
+    for text in [*TEXTS["hi"], *TEXTS["en"], "漢字 <0x41>"]:
+        assert sizes[bpe.encode(text).ids].sum() == len(text.encode())
 
 
 def test_probes_hold_every_code_point_that_can_be_a_character():

@@ -168,7 +168,7 @@ class _Pairs:
     def __init__(self, symbols: np.ndarray, word: np.ndarray, counts: np.ndarray) -> None:
         places = np.arange(len(symbols), dtype=np.int32)
         same = word[1:] == word[:-1]
-        self.symbol = symbols
+        self.symbol = symbols.astype(np.int64)
         self.after = np.full(len(symbols), -1, dtype=np.int32)
         self.after[:-1][same] = places[1:][same]
         self.before = np.full(len(symbols), -1, dtype=np.int32)
@@ -179,15 +179,18 @@ class _Pairs:
         self.queue: list[tuple[int, int]] = []
         self.entries: dict[int, np.ndarray] = {}
         left = places[self.after >= 0]
-        self._raise(_keys(symbols[left], symbols[self.after[left]]), left)
+        self._raise(self._keys(left), left, counts[word[left]])
+
+    def _keys(self, left: np.ndarray) -> np.ndarray:
+        """Pairs that begin at the places `left`."""
+        return self.symbol[left] << 32 | self.symbol[self.after[left]]
 
     def commonest(self) -> list[tuple[int, int]]:
         """The pairs that stand most often, by a count of their own."""
         left = np.flatnonzero(self.after >= 0)
         if not len(left):
             return []
-        keys = _keys(self.symbol[left], self.symbol[self.after[left]])
-        found, inverse = np.unique(keys, return_inverse=True)
+        found, inverse = np.unique(self._keys(left), return_inverse=True)
         total = np.bincount(inverse, weights=self.counts[self.word[left]].astype(np.float64))
         return [(key >> 32, key & 0xFFFFFFFF) for key in found[total == total.max()].tolist()]
 
@@ -218,67 +221,59 @@ class _Pairs:
             return
         previous, following = before[places], after[second]
         # Neighbours that are merged in this very step: left right left right.
-        touching = np.zeros(len(places), dtype=bool)
-        touching[1:] = previous[1:] == second[:-1]
-        touched = np.zeros(len(places), dtype=bool)
-        touched[:-1] = touching[1:]
-        on_left = (previous >= 0) & ~touching
-        on_right = (following >= 0) & ~touched
-        at_left, at_right, inner = previous[on_left], places[on_right], places[touched]
-        self._lower(
-            np.concatenate(
-                [
-                    _keys(symbol[at_left], left),
-                    _keys(right, symbol[following[on_right]]),
-                    np.full(len(inner), right << 32 | left, dtype=np.int64),
-                ]
-            ),
-            np.concatenate([at_left, at_right, inner]),
-        )
+        touching = previous[1:] == second[:-1]
+        inner = places[:-1][touching]
+        on_left, on_right = previous >= 0, following >= 0
+        if len(inner):
+            on_left[1:] &= ~touching
+            on_right[:-1] &= ~touching
+        at_left, at_right = previous[on_left], places[on_right]
+        before_it, behind_it = symbol[at_left] << 32, symbol[following[on_right]]
+        lowered, raised = [before_it | left, right << 32 | behind_it], [before_it | token]
+        where = [at_left, at_right]
         symbol[places] = token
         symbol[second] = -1
         after[places] = following
-        before[following[following >= 0]] = places[following >= 0]
-        self._raise(
-            np.concatenate(
-                [
-                    _keys(symbol[at_left], token),
-                    _keys(token, symbol[after[at_right]]),
-                    np.full(len(inner), token << 32 | token, dtype=np.int64),
-                ]
-            ),
-            np.concatenate([at_left, at_right, inner]),
-        )
+        follows = following >= 0
+        before[following[follows]] = places[follows]
+        # Behind a run of merges stands what stood there; within it, the token itself.
+        raised.append(token << 32 | behind_it)
+        if len(inner):
+            lowered.append(np.full(len(inner), right << 32 | left))
+            raised.append(np.full(len(inner), token << 32 | token))
+            where.append(inner)
+        touched = np.concatenate(where)
+        weights = self.counts[self.word[touched]]
+        self._lower(np.concatenate(lowered), weights)
+        self._raise(np.concatenate(raised), touched, weights)
 
-    def _lower(self, keys: np.ndarray, places: np.ndarray) -> None:
-        for key, total, _ in self._grouped(keys, places, self.counts[self.word[places]]):
-            self.pair_counts[key] -= total
+    def _lower(self, keys: np.ndarray, weights: np.ndarray) -> None:
+        if len(keys):
+            order, starts = _groups(keys)
+            totals = np.add.reduceat(weights[order], starts)
+            counts = self.pair_counts
+            for key, total in zip(keys[order[starts]].tolist(), totals.tolist(), strict=True):
+                counts[key] -= total
 
-    def _raise(self, keys: np.ndarray, places: np.ndarray) -> None:
+    def _raise(self, keys: np.ndarray, places: np.ndarray, weights: np.ndarray) -> None:
         """Queue new pairs; each is new, since one of its symbols is."""
-        for key, total, group in self._grouped(keys, places, self.counts[self.word[places]]):
-            self.pair_counts[key] = total
-            self.entries[key] = group
-            heapq.heappush(self.queue, (-total, key))
-
-    @staticmethod
-    def _grouped(
-        keys: np.ndarray, places: np.ndarray, weights: np.ndarray
-    ) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(pair, total weight, its places) of each pair among `keys`."""
-        if not len(keys):
-            return
-        order = np.argsort(keys, kind="stable")
-        keys, places = keys[order], places[order]
-        starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-        totals = np.add.reduceat(weights[order], starts).tolist()
-        ends = [*starts[1:].tolist(), len(keys)]
-        for key, total, start, end in zip(keys[starts].tolist(), totals, starts.tolist(), ends, strict=True):
-            yield key, total, places[start:end]
+        if len(keys):
+            order, starts = _groups(keys)
+            totals = np.add.reduceat(weights[order], starts).tolist()
+            found = keys[order[starts]].tolist()
+            self.pair_counts.update(zip(found, totals, strict=True))
+            ordered = places[order]
+            ends = [*starts[1:].tolist(), len(ordered)]
+            for key, total, start, end in zip(found, totals, starts.tolist(), ends, strict=True):
+                self.entries[key] = ordered[start:end]
+                heapq.heappush(self.queue, (-total, key))
 
 
-def _keys(left: np.ndarray | int, right: np.ndarray | int) -> np.ndarray:
-    return (np.asarray(left, dtype=np.int64) << 32) | np.asarray(right, dtype=np.int64)
+def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(order that puts equal keys together, in the order in which they stand; where each group starts in it)."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    return order, np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
 
 
 def _every_other(places: np.ndarray, second: np.ndarray) -> np.ndarray:

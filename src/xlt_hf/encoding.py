@@ -33,6 +33,8 @@ DOUBLE_SPACE = f" {SPACES}|{SPACES} "
 """A space beside another space, as RE2 reads it."""
 WORTH_CHECKING = 16 << 20
 """Bytes of text from which on the check of the fast encoder costs less than it gains."""
+_JOINED = 512
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 _OFF = {"false", "off", "no", "n", "f", "0"}
 """What `tokenizers` takes for a no in TOKENIZERS_PARALLELISM."""
 
@@ -110,11 +112,13 @@ class WordsEncoder:
 
     Args:
         inner: encodes the words.
+        token_bytes (`int64[V]`): UTF-8 bytes that each id stands for; see `token_bytes`.
         most: words remembered before it starts anew, about 150 bytes each.
     """
 
-    def __init__(self, inner: Encoder, most: int = 1 << 20) -> None:
+    def __init__(self, inner: Encoder, token_bytes: np.ndarray, most: int = 1 << 20) -> None:
         self.inner = inner
+        self.token_bytes = token_bytes
         self.name = f"{inner.name} by words"
         self.most = most
         self._forget()
@@ -163,16 +167,19 @@ class WordsEncoder:
         """The words' numbers; new ones are encoded with `before` in front."""
         found: list[int | None] = list(map(numbers.get, words))
         if None in found:
-            new = list(
-                dict.fromkeys(word for word, number in zip(words, found, strict=True) if number is None)
-            )
-            numbers.update(zip(new, self._append([before + word for word in new]).tolist(), strict=True))
+            new = dict.fromkeys(word for word, number in zip(words, found, strict=True) if number is None)
+            # What ends in a space ends a text: before another word its ids could be others.
+            last = [word for word in new if not word or word[-1].isspace()]
+            for some in (last, [word for word in new if word and not word[-1].isspace()]):
+                numbers.update(
+                    zip(some, self._append([before + word for word in some]).tolist(), strict=True)
+                )
             found = list(map(numbers.get, words))
         return np.array(found, dtype=np.int64)
 
     def _append(self, texts: list[str]) -> np.ndarray:
         """Encode texts behind what is known: their numbers."""
-        ids, offsets = self.inner.encode(texts)
+        ids, offsets = self._joined(texts) or self.inner.encode(texts)
         begin = int(self._starts[self._known])
         self._ids = _room(self._ids, begin + len(ids))
         self._ids[begin : begin + len(ids)] = ids
@@ -181,6 +188,32 @@ class WordsEncoder:
         numbers = np.arange(self._known, self._known + len(texts))
         self._known += len(texts)
         return numbers
+
+    def _joined(self, words: list[str]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Words encoded as few long texts, which costs a third of many short ones; None where that is not possible.
+
+        The ids' bytes say where a word's ids end; where that is inside an id, nothing is said.
+        """
+        if any(word[:1] != " " or word[-1:].isspace() for word in words):
+            return None
+        normal = [unicodedata.normalize("NFC", word) for word in words]
+        texts = ["".join(normal[start : start + _JOINED]) for start in range(0, len(normal), _JOINED)]
+        ids, _ = self.inner.encode(texts)
+        so_far = np.zeros(len(ids) + 1, dtype=np.int64)
+        np.cumsum(self.token_bytes[ids], out=so_far[1:])
+        ends = np.zeros(len(words) + 1, dtype=np.int64)
+        np.cumsum([len(word.encode()) for word in normal], out=ends[1:])
+        offsets = np.minimum(np.searchsorted(so_far, ends), len(ids))
+        return (ids, offsets) if np.array_equal(so_far[offsets], ends) else None
+
+
+def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
+    """`int64[V]`: UTF-8 bytes that each id stands for in a byte-fallback vocabulary, where `<0x..>` is one byte."""
+    sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
+    for token, number in tokenizer.get_vocab().items():
+        if number < len(sizes):
+            sizes[number] = 1 if _BYTE.fullmatch(token) else len(token.encode())
+    return sizes
 
 
 def _room(array: np.ndarray, size: int) -> np.ndarray:
@@ -201,7 +234,7 @@ def choose_encoder(tokenizer: Tokenizer, sample: Sequence[str] = ()) -> Encoder:
     reference = TokenizersEncoder(tokenizer)
     fast, by_words = _proven(tokenizer.to_str())
     inner = _checked(reference, fast, sample)
-    chosen = _checked(inner, by_words or WordsEncoder(inner), sample)
+    chosen = _checked(inner, by_words or WordsEncoder(inner, token_bytes(tokenizer)), sample)
     logger.info("Encoding with %s: the same ids as tokenizers on %d of the texts.", chosen.name, len(sample))
     return chosen
 
@@ -223,7 +256,8 @@ def _proven(tokenizer_json: str) -> "tuple[Encoder | str, str | None]":
     Returns:
         `fastokens` or the reason against it, and the reason against remembering words, None where there is none.
     """
-    reference = _Recorded(TokenizersEncoder(Tokenizer.from_str(tokenizer_json)))
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    reference = _Recorded(TokenizersEncoder(tokenizer))
     texts = probes()
     fast: Encoder | str
     try:
@@ -235,7 +269,7 @@ def _proven(tokenizer_json: str) -> "tuple[Encoder | str, str | None]":
     else:
         fast = difference(reference, fast, texts) or fast
     inner = reference.inner if isinstance(fast, str) else fast
-    return fast, difference(reference, WordsEncoder(inner), texts)
+    return fast, difference(reference, WordsEncoder(inner, token_bytes(tokenizer)), texts)
 
 
 class _Recorded:

@@ -32,7 +32,7 @@ from datasets import Dataset, disable_progress_bars
 from tests.benchmarks import prose, report
 from xlt_hf.corpora.stream import PackedRows
 from xlt_hf.corpora.tokens import TokenStore, tokenise_part
-from xlt_hf.encoding import FastokensEncoder, TokenizersEncoder, WordsEncoder, choose_encoder
+from xlt_hf.encoding import FastokensEncoder, TokenizersEncoder, WordsEncoder, choose_encoder, token_bytes
 from xlt_hf.tokenization import train_bpe, wrap
 
 _BYTES_PER_PAGE = 7_900
@@ -101,8 +101,12 @@ def main() -> None:
             maps["tokenised"], _ = two_maps(dataset.remove_columns("doc_id"), tokenizer, args.block)
 
         fresh = {
-            "fastokens": [WordsEncoder(FastokensEncoder(bpe.to_str())) for _ in range(args.repeats)],
-            "tokenizers": [WordsEncoder(TokenizersEncoder(bpe)) for _ in range(args.repeats)],
+            "fastokens": [
+                WordsEncoder(FastokensEncoder(bpe.to_str()), token_bytes(bpe)) for _ in range(args.repeats)
+            ],
+            "tokenizers": [
+                WordsEncoder(TokenizersEncoder(bpe), token_bytes(bpe)) for _ in range(args.repeats)
+            ],
         }
         seconds = report.interleave(
             {

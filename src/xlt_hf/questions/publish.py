@@ -94,17 +94,18 @@ class QuestionStage:
         """Read, split and complete one source's questions; also the ids of all that were drawn, rejected ones too."""
         study = self.recipe.study
         settings = study.questions[name]
+        table = self._collected.table
         with ProgressBars() as progress:
             batch = self.candidates[name].read(progress=progress)
             if settings.splits == "drawn":
-                built = draw_questions(self._collected.table, batch, study, self.machine, progress)
+                built = draw_questions(table, batch, study, self.machine, progress)
             else:
                 built = prescribed_questions(batch)
         drawn = {question.id for rows in built.splits.values() for question in rows}
         with ReplyCache(default_cache_path()) as cache:
             complete = complete_questions(
                 built,
-                self._collected.table,
+                table,
                 study.languages,
                 settings.translation,
                 settings.negatives,

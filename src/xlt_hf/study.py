@@ -156,8 +156,9 @@ class TokenizerConfig:
 
     vocab_size: Annotated[int, Field(ge=400, le=65536)]
     sample_mib: Annotated[int, Field(gt=0, le=2048)]
-    """Text that the merges are learnt from, in MiB, half of it from each language. The trainer counts pairs in
-    32 bits (tokenizers#2058): beyond about 4 GB the commonest merges would vanish without a word."""
+    """Text that the merges are learnt from, in MiB, half of it from each language. At most 2 GiB: the
+    libraries' trainers count pairs in 32 bits (tokenizers#2058) and lose the commonest merges beyond about 4 GB; ours counts
+    in 64, but what it makes could no longer be compared with theirs."""
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -55,7 +55,7 @@ def count_pieces(pipeline: Tokenizer, texts: Iterable[str]) -> dict[str, int]:
     pieces: dict[str, int] = {}
     rest: list[pa.Table] = []
     waiting = 0
-    for batch in _batches(texts):
+    for batch in text_batches(texts):
         column = pa.array(batch, pa.large_string())
         uneven = pc.match_substring_regex(column, DOUBLE_SPACE)
         for text in column.filter(uneven).to_pylist():
@@ -93,7 +93,8 @@ def count_pieces(pipeline: Tokenizer, texts: Iterable[str]) -> dict[str, int]:
     return pieces
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def text_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in lists that are large enough to be worth a call, and small enough to hold."""
     batch: list[str] = []
     chars = 0
     for text in texts:

@@ -16,7 +16,7 @@ import regex
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from xlt_hf.bpe_training import Learnt, count_pieces, learn
+from xlt_hf.bpe_training import Learnt, count_pieces, learn, text_batches
 from xlt_hf.encoding import WORTH_CHECKING, Encoder, TokenizersEncoder, choose_encoder
 from xlt_hf.errors import UserError
 from xlt_hf.study import Languages, TokenizerConfig
@@ -47,7 +47,7 @@ _MEASURED_BYTES = 16 << 20
 """Of the text of each language that fertility is counted on."""
 _HELD_OUT = 10
 """Every tenth document is kept out of a sample that does not hold all documents."""
-_BATCH_CHARS = 4 << 20
+
 """Texts are encoded so many characters at a time."""
 
 # A question follows an end token, as a document does, and its answer follows it after a space: markers of their own
@@ -268,7 +268,7 @@ def fertility(
     """Count words, tokens and bytes of a text sample."""
     encoder = TokenizersEncoder(tokenizer)
     words = tokens = size = 0
-    for batch in _batched(texts):
+    for batch in text_batches(texts):
         normal = [unicodedata.normalize("NFC", text) for text in batch]
         tokens += len(encoder.encode(normal)[0])
         words += sum(len(_WORD.findall(text)) for text in normal)
@@ -294,21 +294,8 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], encoder: Encoder | 
                 encoder = choose_encoder(tokenizer, [t[:20_000] for t in begin[:: max(1, len(begin) // 64)]])
                 break
         encoder = encoder or TokenizersEncoder(tokenizer)
-    counts = [np.diff(encoder.encode(batch)[1]) for batch in _batched(chain(begin, stream))]
+    counts = [np.diff(encoder.encode(batch)[1]) for batch in text_batches(chain(begin, stream))]
     return np.concatenate([np.empty(0, dtype=np.int64), *counts])
-
-
-def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    chars = 0
-    for text in texts:
-        batch.append(text)
-        chars += len(text)
-        if chars >= _BATCH_CHARS:
-            yield batch
-            batch, chars = [], 0
-    if batch:
-        yield batch
 
 
 def train_with_fertility(

@@ -11,6 +11,7 @@ import pytest
 
 from tests.chat_server import chat_server, in_devanagari, makes_negatives
 from xlt_hf.evaluation.normalization import normalize
+from xlt_hf.questions.blind import question_blind_baseline
 from xlt_hf.questions.blocks import Candidate, draw_negatives
 from xlt_hf.questions.cache import ReplyCache
 from xlt_hf.questions.chat import BudgetExhausted, MissingKey
@@ -20,7 +21,6 @@ from xlt_hf.questions.negatives import (
     answer_type,
     draw_offline_negatives,
     holds,
-    question_blind_baseline,
 )
 from xlt_hf.sources import almanac
 from xlt_hf.sources.almanac import AlmanacConfig

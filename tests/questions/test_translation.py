@@ -19,17 +19,15 @@ from xlt_hf.questions.cache import ReplyCache
 from xlt_hf.questions.chat import BudgetExhausted
 from xlt_hf.questions.config import ChatConfig, Seq2SeqConfig, TranslationConfig
 from xlt_hf.questions.scripts import UnknownScript, in_script, script_of, script_share
-from xlt_hf.questions.translation import (
+from xlt_hf.questions.spans import span_of
+from xlt_hf.questions.translation import name_table, translate_questions, translate_texts
+from xlt_hf.questions.translators import (
     ChatTranslator,
     Search,
     Seq2SeqTranslator,
     TranslationError,
     _sentences,
     build_translator,
-    name_table,
-    span_of,
-    translate_questions,
-    translate_texts,
 )
 from xlt_hf.sources.schema import Question
 
@@ -89,8 +87,9 @@ def test_scripts_come_from_cldr():
         script_of("qqq")
 
 
-def test_shares_count_letters_only():
-    assert script_share("विटामिन B12", "hi") == pytest.approx(4 / 5)
+def test_shares_count_letters_and_their_marks_only():
+    assert script_share("विटामिन B12", "hi") == pytest.approx(7 / 8)
+    assert in_script("COVID-19 महामारी", "hi"), "more signs of Devanagari than of Latin"
     assert script_share("1972", "hi") is None
     assert in_script("1972", "hi")
     assert in_script("東京タワー", "ja")
@@ -474,7 +473,8 @@ import sys
 from pathlib import Path
 from xlt_hf.questions.cache import ReplyCache
 from xlt_hf.questions.config import ChatConfig
-from xlt_hf.questions.translation import ChatTranslator, translate_texts
+from xlt_hf.questions.translation import translate_texts
+from xlt_hf.questions.translators import ChatTranslator
 
 config = ChatConfig(model="tiny/chat", base_url=sys.argv[1], api_key_env="", concurrency=1)
 with ReplyCache(Path(sys.argv[2])) as cache:

@@ -14,14 +14,16 @@ import pyarrow.parquet as pq
 
 from xlt_hf.artifacts import QUESTION_COLUMNS, QUESTION_SPLITS
 from xlt_hf.corpora.parity import ParityInfeasible, feasibility, removal_bounds
+from xlt_hf.questions.blind import question_blind_baseline
 from xlt_hf.questions.cache import ReplyCache
 from xlt_hf.questions.config import NegativesConfig, TranslationConfig
-from xlt_hf.questions.negatives import add_negatives, question_blind_baseline
+from xlt_hf.questions.negatives import add_negatives
 from xlt_hf.questions.quality import quality_report
 from xlt_hf.questions.review import Correction, apply_review
 from xlt_hf.questions.similarity import TfidfIndex
 from xlt_hf.questions.splits import Splits, draw_splits
-from xlt_hf.questions.translation import build_translator, name_table, translate_questions
+from xlt_hf.questions.translation import name_table, translate_questions
+from xlt_hf.questions.translators import build_translator
 from xlt_hf.sources.schema import Question, QuestionBatch
 from xlt_hf.sources.table import DocumentTable
 from xlt_hf.study import Languages, Study

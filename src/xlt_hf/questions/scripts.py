@@ -59,7 +59,8 @@ def writes_spaces(language: str) -> bool:
 def _patterns(language: str) -> tuple[regex.Pattern, regex.Pattern]:
     script = script_of(language)
     inside = "".join(rf"\p{{Script={part}}}" for part in _PARTS.get(script, (script,)))
-    return regex.compile(rf"(?=\p{{L}})[{inside}]"), regex.compile(r"\p{L}")
+    # A vowel sign is as much of a Devanagari word as its letters are.
+    return regex.compile(rf"(?=[\p{{L}}\p{{M}}])[{inside}]"), regex.compile(r"[\p{L}\p{M}]")
 
 
 def script_share(text: str, language: str) -> float | None:

@@ -498,8 +498,8 @@ class TfidfIndex:
         if words not in WORDS:
             raise ValueError(f"words must be one of {', '.join(WORDS)}, not {words!r}")
         self._configure(memory_budget_bytes, sublinear_tf, n_jobs, executor, progress, spill_folder)
-        size = shard_docs or self._shard_docs()
         total = len(texts) if isinstance(texts, Sized) else None
+        size = shard_docs or self._shard_docs(total)
         done = 0
         with executor_context(executor):
             # A generator over a few tasks at a time: D never stands in memory as text.
@@ -530,7 +530,7 @@ class TfidfIndex:
         """An index of a word-count matrix ``int[n_docs, V]`` that another vectoriser has made."""
         index = cls.__new__(cls)
         index._configure(memory_budget_bytes, sublinear_tf, n_jobs, executor, progress, spill_folder)
-        size = shard_docs or index._shard_docs()
+        size = shard_docs or index._shard_docs(counts.shape[0])
         terms = np.arange(counts.shape[1], dtype=np.uint64)
         parallel = joblib.Parallel(
             n_jobs=index.n_jobs, prefer="threads", return_as="generator", pre_dispatch="n_jobs"
@@ -565,12 +565,18 @@ class TfidfIndex:
         self._spill: tempfile.TemporaryDirectory[str] | None = None
         self._held_bytes = 0
 
-    def _shard_docs(self) -> int:
-        """Documents whose dense words, scores and postings take a quarter of the budget over all workers."""
+    def _shard_docs(self, total: int | None) -> int:
+        """Documents whose dense words, scores and postings take a quarter of the budget over all workers.
+
+        Fewer where the number of documents is known, so that every worker gets as many shards as the others.
+        """
         per_doc = 8 * _MAX_DENSE_WORDS + 4 * _QUERY_BLOCK + 12 * 300
-        return int(
-            np.clip(self.memory_budget_bytes // 4 // max(self.n_jobs, 1) // per_doc, 256, _MAX_SHARD_DOCS)
-        )
+        workers = max(self.n_jobs, 1)
+        most = int(np.clip(self.memory_budget_bytes // 4 // workers // per_doc, 256, _MAX_SHARD_DOCS))
+        if not total:
+            return most
+        rounds = -(-total // (most * workers))
+        return max(256, -(-total // (rounds * workers)))
 
     def _report(self, stage: str, done: int, total: int | None) -> None:
         if self._progress is not None:

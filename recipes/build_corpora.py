@@ -63,6 +63,7 @@ def main() -> None:
             study.languages,
             validation_documents=study.corpora.validation_documents,
             seed=study.seed,
+            progress=progress,
         )
         manifest = manifest.with_counts(**corpora.counts(study.languages), **collected.counts())
         published, shard_bytes = folder / "published", study.corpora.shard_mib << 20

@@ -118,17 +118,31 @@ def write_study(path: Path, documents: Path, n: int, top_k: int) -> None:
 
 
 def run(hub: RunningHub, folder: Path, recipe: str, study: Path) -> tuple[float, float]:
-    """Seconds, and GiB of the largest resident set, of one recipe."""
+    """Seconds of one recipe, and the most GiB that it held of its own; mapped files, which the kernel can take back, apart.
+
+    The usual `ru_maxrss` would not do: a child inherits that of the process that starts it.
+    """
     command = [sys.executable, str(ROOT / "recipes" / f"{recipe}.py"), "--study", str(study)]
     environment = {**hub.environment(folder / "home"), "XLT_HF_CACHE": str(folder / "replies.sqlite3")}
     began = time.perf_counter()
     with open(folder / f"{recipe}.log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        most = 0
+        while process.poll() is None:
+            most = max(most, _own_kib(process.pid))
+            time.sleep(0.1)
     if process.returncode:
         raise SystemExit((folder / f"{recipe}.log").read_text(errors="replace")[-3000:])
-    return time.perf_counter() - began, usage.ru_maxrss / 2**20
+    return time.perf_counter() - began, most / 2**20
+
+
+def _own_kib(pid: int) -> int:
+    """Anonymous resident memory of a process, 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(next((line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")), "0"))
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ Everything about a document but its text is an integer in an array here: 6M docu
 are streamed once, for the leak audit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -21,6 +21,7 @@ from xlt_hf.errors import UserError
 from xlt_hf.sources.table import DocumentTable
 from xlt_hf.study import Languages
 
+Progress = Callable[[str, int, int | None], None]
 VALIDATION = "validation"
 
 
@@ -71,6 +72,7 @@ def build_corpora(
     *,
     validation_documents: int,
     seed: int,
+    progress: Progress = lambda what, done, total: None,
 ) -> Corpora:
     """Levels, reserve, partition, invariants and leak audit.
 
@@ -110,7 +112,7 @@ def build_corpora(
     reserve = draw_reserve(target_tokens, level[kept], control[kept], seed, kept_ids)
     partition = Partition(level[kept], reserve, languages.source, languages.target)
     check_invariants(partition, target_tokens, control[kept], kept_ids)
-    texts = compress(documents.texts(languages.target), ~held_back)
+    texts = _reported(compress(documents.texts(languages.target), ~held_back), len(kept), progress)
     rows, _ = leak_audit(_audited(documents, questions["test"], languages.target), texts, partition)
     return Corpora(
         documents=documents,
@@ -122,6 +124,15 @@ def build_corpora(
         audit_rows=rows,
         audit_summary=audit_table(rows),
     )
+
+
+def _reported(texts: Iterable[str], total: int, progress: Progress) -> Iterator[str]:
+    """The texts, with progress every thousand of them."""
+    for done, text in enumerate(texts):
+        if done % 1000 == 0:
+            progress("documents audited", done, total)
+        yield text
+    progress("documents audited", total, total)
 
 
 def _audited(

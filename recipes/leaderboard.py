@@ -31,7 +31,9 @@ def main() -> None:
     arguments, study = recipe.arguments, recipe.study
     artifact, results_artifact = recipe.map.leaderboard(), recipe.map.results()
     if arguments.dry_run:
-        recipe.finish_dry_run([artifact, recipe.map.metric()], {}, [results_artifact])
+        found = recipe.find(results_artifact)
+        counts = {"evaluations": len(found.manifest.config["runs"])} if found else {}
+        recipe.finish_dry_run([artifact, recipe.map.metric()], counts, [results_artifact])
         return
     from xlt_hf.evaluation.verdict import verdicts_of
     from xlt_hf.hub.publish import already_published, publish_folder

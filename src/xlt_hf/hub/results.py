@@ -19,7 +19,9 @@ EVALUATION_COMMIT = "Evaluation card"
 def published_run(hub: Hub, results: Artifact, run_name: str) -> str | None:
     """Fingerprint of a published evaluation, if there is one under this name."""
     try:
-        return _run(hub, results, run_name).fingerprint
+        # At a commit: for a branch the client would answer from its cache when the Hub is slow.
+        head = hub.api.repo_info(results.repo_id, repo_type=results.repo_type).sha
+        return _run(hub, results, run_name, head).fingerprint
     except (RepositoryNotFoundError, EntryNotFoundError):
         return None
 
@@ -98,7 +100,7 @@ def _runs(hub: Hub, results: Artifact, head: str) -> dict[str, str]:
         return {name: _run(hub, results, name, head).fingerprint for name in names}
 
 
-def _run(hub: Hub, results: Artifact, run_name: str, revision: str | None = None) -> Manifest:
+def _run(hub: Hub, results: Artifact, run_name: str, revision: str | None) -> Manifest:
     path = hub.api.hf_hub_download(
         results.repo_id, f"runs/{run_name}.json", repo_type=results.repo_type, revision=revision
     )

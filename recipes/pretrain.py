@@ -98,6 +98,7 @@ def main() -> None:
         recipe, artifact, manifest, tokenizer, arguments.output_dir, afresh=bool(found)
     )
     publisher.check_card()
+    state.wait_for_everyone()  # no process may see checkpoints that the first is deleting
     pretrain(
         PretrainingRun(
             study.sizes[size],

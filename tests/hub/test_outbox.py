@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from xlt_hf.hub.outbox import Outbox, OutboxError, Push
+from xlt_hf.hub.outbox import Outbox, OutboxError, Push, receipts_lost
 from xlt_hf.localhub.app import Fault
 
 
@@ -104,3 +104,16 @@ def test_what_was_pushed_or_waits_is_known_without_asking_the_hub(hub, model_rep
     assert outbox.knows("step-1")
     outbox.close()
     assert Outbox(hub, model_repo, tmp_path / "outbox").knows("step-1")
+
+
+def test_receipts_of_what_the_hub_no_longer_has_are_lost(hub, model_repo, tmp_path):
+    folder = tmp_path / "box"
+    assert not receipts_lost(hub, model_repo, folder), "nothing was pushed yet"
+    outbox = Outbox(hub, model_repo, folder)
+    outbox.add(Push(("step-000000001", "main"), "m"), lambda f: (f / "a.txt").write_text("x"))
+    outbox.close()
+    assert not receipts_lost(hub, model_repo, folder)
+    hub.api.delete_branch(model_repo.repo_id, branch="step-000000001")
+    assert receipts_lost(hub, model_repo, folder)
+    hub.api.delete_repo(model_repo.repo_id)
+    assert receipts_lost(hub, model_repo, folder)

@@ -181,6 +181,24 @@ class Outbox:
         logger.info("Pushed and verified %s: %s.", repo_id, ", ".join(push.branches))
 
 
+def receipts_lost(hub: Hub, artifact: Artifact, folder: Path) -> bool:
+    """Whether an earlier run has pushed branches that the Hub no longer has, as after its data were deleted.
+
+    Args:
+        folder: of the outbox.
+    """
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    receipts = folder / _RECEIPTS
+    if not receipts.exists():
+        return False
+    try:
+        there = {branch.name for branch in hub.api.list_repo_refs(artifact.repo_id).branches}
+    except RepositoryNotFoundError:
+        return True
+    return not json.loads(receipts.read_text()).keys() <= there
+
+
 def _is_final(error: BaseException) -> bool:
     """A refusal that the same request would meet again."""
     response = getattr(error, "response", None)

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from xlt_hf.artifacts import Artifact, epoch_branch, step_branch
 from xlt_hf.hub.cards import model_card
 from xlt_hf.hub.manifest import MANIFEST_NAME, Manifest
-from xlt_hf.hub.outbox import Outbox, Push
+from xlt_hf.hub.outbox import Outbox, Push, receipts_lost
 from xlt_hf.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ class CheckpointPublisher:
         tokenizer: goes with every checkpoint.
         output_dir: folder of all runs; this one's is named after its manifest, so that another configuration
             never goes on from its checkpoints.
-        afresh: train and push again what is published already, and forget this run's checkpoints.
+        afresh: train and push again what is published already, and forget this run's checkpoints; so it goes as well
+            where the Hub no longer has what was pushed.
     """
 
     def __init__(
@@ -48,7 +49,10 @@ class CheckpointPublisher:
         name = f"{artifact.repo_id.split('/')[-1]}-{manifest.fingerprint[:12]}"
         self.run_folder = output_dir / "runs" / name
         outbox = output_dir / "outbox" / name
-        if afresh and recipe.is_main:
+        if recipe.is_main and (afresh or receipts_lost(recipe.hub, artifact, outbox)):
+            logger.info(
+                "%s is trained from the beginning: nothing of an earlier run is used.", artifact.repo_id
+            )
             shutil.rmtree(self.run_folder, ignore_errors=True)
             shutil.rmtree(outbox, ignore_errors=True)
         self._outbox = Outbox(recipe.hub, artifact, outbox) if recipe.is_main else None

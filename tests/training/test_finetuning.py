@@ -91,7 +91,9 @@ def test_the_prompt_carries_no_loss(make_run, tokenizer, tmp_path):
         for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
             assert torch.equal(labels[labels != -100], ids[labels != -100])
             learnt.add(tokenizer.decode(labels[labels != -100]))
-    assert learnt == {" " + a + tokenizer.eos_token for a in answers}, "the answer and its end token, nothing else"
+    assert learnt == {" " + a + tokenizer.eos_token for a in answers}, (
+        "the answer and its end token, nothing else"
+    )
 
 
 def test_interrupted_equals_uninterrupted(make_run, tmp_path):
